@@ -1,0 +1,18 @@
+//! Kubernetes types of Herald: ours (`lb.herald.dev`) and Deckhouse's (`network.deckhouse.io`), the names they
+//! use, and their validation.
+//!
+//! Holds no client and does no I/O. A type here is what stands in a manifest; what a decision needs of it is
+//! checked once, in [`validate`], and collected with every error at once.
+//!
+//! Schema compatibility: a foreign kind is decoded exactly as its owner defines it; our additions to it are
+//! `lb.herald.dev/*` annotations ([`names`]), never fields.
+#![forbid(unsafe_code)]
+
+pub mod class;
+pub mod names;
+pub mod node;
+pub mod virtual_ip;
+
+pub use class::{MetalLoadBalancerClass, MetalLoadBalancerClassSpec};
+pub use node::{LoadBalancerNode, LoadBalancerNodeSpec, LoadBalancerNodeStatus};
+pub use virtual_ip::{VirtualIP, VirtualIPSpec, VirtualIPStatus};

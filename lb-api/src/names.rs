@@ -1,0 +1,47 @@
+//! Every name Herald shares with users and other programs: groups, annotations, condition types and reasons.
+//!
+//! The names under `network.deckhouse.io` are Deckhouse's; a Service written for it means the same here.
+
+/// The group of Herald's own kinds and annotations. One constant, additive only.
+pub const GROUP: &str = "lb.herald.dev";
+
+/// Annotations on a user's Service.
+pub mod annotation {
+    /// How many addresses the Service gets: a decimal number of at least 1, or `auto` (one per eligible node).
+    pub const IP_COUNT: &str = "lb.herald.dev/ip-count";
+    /// Deckhouse's spelling of [`IP_COUNT`].
+    pub const DECKHOUSE_IP_COUNT: &str = "network.deckhouse.io/l2-load-balancer-external-ips-count";
+    /// The MetalLoadBalancerClass by name, where `spec.loadBalancerClass` cannot be changed any more.
+    pub const DECKHOUSE_CLASS: &str = "network.deckhouse.io/metal-load-balancer-class";
+    /// Requested addresses, separated by commas; entry *i* of a family goes to index *i*.
+    pub const DECKHOUSE_IPS: &str = "network.deckhouse.io/load-balancer-ips";
+    /// Services with equal keys may share an address.
+    pub const DECKHOUSE_SHARED_IP_KEY: &str = "network.deckhouse.io/load-balancer-shared-ip-key";
+    /// The 1.67-era spelling of [`DECKHOUSE_SHARED_IP_KEY`].
+    pub const DECKHOUSE_ALLOW_SHARED_IP: &str = "network.deckhouse.io/load-balancer-allow-shared-ip";
+}
+
+/// Labels on Nodes.
+pub mod label {
+    /// Kubernetes: the node is kept out of external load balancers whatever the value is.
+    pub const EXCLUDE: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
+    /// Kubernetes: the zone of the node.
+    pub const ZONE: &str = "topology.kubernetes.io/zone";
+}
+
+/// Condition types and reasons on a user's Service.
+pub mod condition {
+    /// The class the Service is bound to; its *message* is the class name, which makes the binding sticky
+    /// (Deckhouse).
+    pub const CLASS: &str = "network.deckhouse.io/load-balancer-class";
+    /// Reason of [`CLASS`] when bound.
+    pub const CLASS_BOUND: &str = "LoadBalancerClassBound";
+    /// Whether every wanted address was assigned (Deckhouse).
+    pub const ALL_ASSIGNED: &str = "AllPublicIPsAssigned";
+    /// Reason of [`ALL_ASSIGNED`] `True`.
+    pub const ALL_IPS_ASSIGNED: &str = "AllIPsAssigned";
+    /// Reason of [`ALL_ASSIGNED`] `False`.
+    pub const NOT_ALL_IPS_ASSIGNED: &str = "NotAllIPsAssigned";
+    /// What a user wrote on the Service and Herald cannot honour as written: `True` while there is such a thing.
+    pub const INVALID: &str = "lb.herald.dev/Invalid";
+}

@@ -1,0 +1,112 @@
+//! `LoadBalancerNode` (`lb.herald.dev/v1alpha1`): what an agent says of its node, one object per node.
+//!
+//! Only the agent of that node writes it, on change and at most once in 10 s. It never carries the lease's
+//! deadline, which changes every second.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::CustomResource;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the agent of one node reports. The spec is empty: nothing here is a wish.
+#[derive(CustomResource, JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[kube(
+    group = "lb.herald.dev",
+    version = "v1alpha1",
+    kind = "LoadBalancerNode",
+    plural = "loadbalancernodes",
+    singular = "loadbalancernode",
+    shortname = "lbnode",
+    status = "LoadBalancerNodeStatus",
+    derive = "Default",
+    derive = "PartialEq",
+    printcolumn(name = "Version", type_ = "string", json_path = ".status.version"),
+    printcolumn(name = "Lease", type_ = "string", json_path = ".status.lease.state"),
+    printcolumn(name = "Interfaces", type_ = "string", json_path = ".status.interfaces[*].name"),
+    printcolumn(name = "Attach", type_ = "string", json_path = ".status.interfaces[*].attach.mode"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+pub struct LoadBalancerNodeSpec {}
+
+/// The node as its agent sees it.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LoadBalancerNodeStatus {
+    /// The agent's version.
+    pub version: String,
+    /// The S-BFD discriminator (RFC 7880 §4.1); unique in the cluster, checked by the controller. 0 until there is one.
+    pub discriminator: u32,
+    /// The interfaces the agent looks after.
+    pub interfaces: Vec<Interface>,
+    /// The dead-man lease.
+    pub lease: LeaseStatus,
+    /// When this was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<Time>,
+    /// What is wrong with the node.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+/// One interface.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Its kernel index.
+    pub index: u32,
+    /// Its hardware address, `02:00:00:00:00:01`.
+    pub mac: String,
+    /// Its on-link addresses with prefix length.
+    pub addresses: Vec<String>,
+    /// Whether it has carrier.
+    pub carrier: bool,
+    /// How the program is attached.
+    pub attach: Attach,
+}
+
+/// How the program is attached to an interface, and why so.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Attach {
+    /// The way.
+    pub mode: AttachMode,
+    /// Why it is this way and not a better one; empty for native.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// The ways to attach, best first.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AttachMode {
+    /// XDP in the driver.
+    Native,
+    /// tc ingress.
+    Tc,
+    /// XDP on socket buffers.
+    Generic,
+    /// Not attached: the kernel answers, or nobody.
+    #[default]
+    None,
+}
+
+/// The dead-man lease (one per node).
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct LeaseStatus {
+    /// How long the table stays valid without the agent.
+    pub duration_seconds: u32,
+    /// Whether the agent renews it.
+    pub state: LeaseState,
+}
+
+/// Whether the agent vouches for its table.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LeaseState {
+    /// Renewed within its duration.
+    Held,
+    /// Not yet taken, or run out.
+    #[default]
+    Lost,
+}

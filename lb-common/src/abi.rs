@@ -1,0 +1,163 @@
+//! The maps that the kernel program and the agent share: names, keys, values, sizes.
+//!
+//! Every type is `repr(C)`, has no implicit padding (sizes are asserted below) and holds addresses as network-order
+//! bytes, so that equal values are equal bytes: a hash map compares bytes.
+//!
+//! One writer for each word. The agent writes [`Segment`]s, [`Entry`]s and the sender filter; the kernel alone
+//! writes the lease ([`crate::lease`]) and the counters.
+
+/// The version of everything in this file. Part of the name under which a map is pinned: a map whose layout changed
+/// is another map.
+pub const ABI: u32 = 1;
+
+/// Names of the maps (at most 15 characters) and of the programs in the object.
+pub mod name {
+    /// `Array<Segment>` by ifindex: untagged segments of interfaces with an index under [`super::IFINDEX_ARRAY`].
+    pub const SEGMENTS: &str = "SEGMENTS";
+    /// `HashMap<VlanKey, Segment>`: tagged segments, and interfaces with a larger index.
+    pub const VLAN_SEGMENTS: &str = "VLAN_SEGMENTS";
+    /// `HashMap<Key4, Entry>`.
+    pub const VIPS_V4: &str = "VIPS_V4";
+    /// `HashMap<Key6, Entry>`.
+    pub const VIPS_V6: &str = "VIPS_V6";
+    /// `Array<u64>` of [`super::FILTER_WORDS`]: which (segment, address) may be in a table; see [`crate::filter`].
+    pub const FILTER: &str = "FILTER";
+    /// `Array<u64>` of two words: the latch, and the suppress limit in milliseconds; see [`crate::lease`].
+    pub const LEASE: &str = "LEASE";
+    /// `PerCpuArray<u64>` by [`crate::outcome::Outcome`].
+    pub const OUTCOMES: &str = "OUTCOMES";
+    /// The responder, attached to interfaces.
+    pub const RESPONDER: &str = "lb_responder";
+    /// The lease renewal, run by `BPF_PROG_TEST_RUN` with a [`crate::lease::Renewal`] as its frame.
+    pub const RENEW: &str = "lb_renew";
+}
+
+/// Every map of the object, for pinning.
+pub const MAPS: [&str; 7] = [
+    name::SEGMENTS,
+    name::VLAN_SEGMENTS,
+    name::VIPS_V4,
+    name::VIPS_V6,
+    name::FILTER,
+    name::LEASE,
+    name::OUTCOMES,
+];
+
+/// Interfaces with an index under this have their untagged segment in an array, the others in the hash.
+pub const IFINDEX_ARRAY: u32 = 1024;
+
+/// Room for tagged segments.
+pub const MAX_VLAN_SEGMENTS: u32 = 4096;
+
+/// Room for addresses of one family, counted per segment. Memory is taken as entries come.
+pub const MAX_ENTRIES: u32 = 65_536;
+
+/// Words of the sender filter: 2^18 bits, so 10,000 addresses leave 96 in 100 strangers to one array look-up.
+pub const FILTER_WORDS: u32 = 4096;
+
+/// A layer 2 broadcast domain as the agent numbers them; 0 is none.
+pub type SegmentId = u32;
+
+/// What an interface (and tag) is to us.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Segment {
+    /// The broadcast domain; 0: not ours, every frame passes.
+    pub id: SegmentId,
+    /// The hardware address that answers carry.
+    pub mac: [u8; 6],
+    /// [`Role`] as a number.
+    pub role: u8,
+    /// Zero.
+    pub pad: u8,
+}
+
+/// What an interface does on its segment. Of two interfaces on one segment only one answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Role {
+    /// Answers for the addresses that the node holds.
+    Holds = 1,
+    /// Drops requests for any address in the table.
+    Suppresses = 2,
+}
+
+/// Key of [`name::VLAN_SEGMENTS`].
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct VlanKey {
+    /// The interface the frame arrived on.
+    pub ifindex: u32,
+    /// VLAN identifier of the outer tag, 0 if there is none.
+    pub outer: u16,
+    /// VLAN identifier of the inner tag, 0 if there is none.
+    pub inner: u16,
+}
+
+/// Key of [`name::VIPS_V4`].
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Key4 {
+    /// The broadcast domain.
+    pub segment: SegmentId,
+    /// The address.
+    pub address: [u8; 4],
+}
+
+/// Key of [`name::VIPS_V6`].
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Key6 {
+    /// The broadcast domain.
+    pub segment: SegmentId,
+    /// The address.
+    pub address: [u8; 16],
+}
+
+/// What to do with a request for an address.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Entry {
+    /// Where the program notes that it yielded this address (the ownership issue). Not reused within an epoch.
+    pub slot: u32,
+    /// The program answers only while this is higher than what it noted in the slot.
+    pub generation: u32,
+    /// An answer counts only in this epoch of the lease.
+    pub epoch: u16,
+    /// [`Action`] as a number.
+    pub action: u8,
+    /// Zero.
+    pub pad: u8,
+}
+
+/// What the agent wants of an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Action {
+    /// This node holds the address here.
+    Answer = 1,
+    /// Another node is ranked for it: requests are dropped before the kernel can answer them.
+    Suppress = 2,
+}
+
+const _: () = assert!(size_of::<Segment>() == 12);
+const _: () = assert!(size_of::<VlanKey>() == 8);
+const _: () = assert!(size_of::<Key4>() == 8);
+const _: () = assert!(size_of::<Key6>() == 20);
+const _: () = assert!(size_of::<Entry>() == 12);
+
+#[cfg(feature = "user")]
+mod pod {
+    use super::{Entry, Key4, Key6, Segment, VlanKey};
+
+    // SAFETY: `repr(C)`, integers and byte arrays only, no padding (sizes asserted above).
+    unsafe impl aya::Pod for Segment {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for VlanKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Key4 {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Key6 {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Entry {}
+}

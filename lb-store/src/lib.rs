@@ -1,0 +1,72 @@
+//! Where objects come from and go to: a directory of manifests, later an API server; one contract, one suite.
+//!
+//! The contract (and no more): the initial list, then changes ([`Store::reflect`]); create-if-absent; update-if-
+//! version; delete-if-uid-and-version; write the own status. Readers are level-triggered: they look at the newest
+//! [`Listing`], and a change they slept through is in it.
+//!
+//! Must not: decide anything about addresses, or lose what a user wrote. A document that does not decode becomes a
+//! [`Rejection`] by file, line and field; everything else keeps working.
+#![forbid(unsafe_code)]
+
+mod directory;
+mod error;
+mod listing;
+mod object;
+mod rejection;
+
+pub use directory::{Directory, Writer};
+pub use error::{CreateError, DeleteError, OpenError, UpdateError};
+pub use listing::{Listing, Reflector};
+pub use object::{Key, Object, Preconditions};
+pub use rejection::Rejection;
+
+/// A place where objects live. Cheap to clone; clones share their caches.
+#[derive(Clone, Debug)]
+pub enum Store {
+    /// A directory of manifests on this host.
+    Directory(Directory),
+}
+
+impl Store {
+    /// Follows all objects of one kind. The first listing is there when [`Reflector::ready`] returns.
+    pub fn reflect<K: Object>(&self) -> Reflector<K> {
+        match self {
+            Self::Directory(directory) => directory.reflect(),
+        }
+    }
+
+    /// Follows what could not be used: every rejected document of every kind, whether reflected or not.
+    pub fn rejections(&self) -> tokio::sync::watch::Receiver<std::sync::Arc<Vec<Rejection>>> {
+        match self {
+            Self::Directory(directory) => directory.rejections(),
+        }
+    }
+
+    /// Creates `object` unless one of its kind, namespace and name exists. Status is not written.
+    pub async fn create<K: Object>(&self, object: &K) -> Result<K, CreateError> {
+        match self {
+            Self::Directory(directory) => directory.create(object).await,
+        }
+    }
+
+    /// Replaces everything but the status, if `metadata.resourceVersion` is still the stored one.
+    pub async fn update<K: Object>(&self, object: &K) -> Result<K, UpdateError> {
+        match self {
+            Self::Directory(directory) => directory.update(object).await,
+        }
+    }
+
+    /// Replaces the status and nothing else, if `metadata.resourceVersion` (when set) is still the stored one.
+    pub async fn write_status<K: Object>(&self, object: &K) -> Result<K, UpdateError> {
+        match self {
+            Self::Directory(directory) => directory.write_status(object).await,
+        }
+    }
+
+    /// Deletes the object if it still is the one that was judged.
+    pub async fn delete<K: Object>(&self, key: &Key, judged: &Preconditions) -> Result<(), DeleteError> {
+        match self {
+            Self::Directory(directory) => directory.delete::<K>(key, judged).await,
+        }
+    }
+}
