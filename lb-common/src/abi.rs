@@ -33,15 +33,8 @@ pub mod name {
 }
 
 /// Every map of the object, for pinning.
-pub const MAPS: [&str; 7] = [
-    name::SEGMENTS,
-    name::VLAN_SEGMENTS,
-    name::VIPS_V4,
-    name::VIPS_V6,
-    name::FILTER,
-    name::LEASE,
-    name::OUTCOMES,
-];
+pub const MAPS: [&str; 7] =
+    [name::SEGMENTS, name::VLAN_SEGMENTS, name::VIPS_V4, name::VIPS_V6, name::FILTER, name::LEASE, name::OUTCOMES];
 
 /// Interfaces with an index under this have their untagged segment in an array, the others in the hash.
 pub const IFINDEX_ARRAY: u32 = 1024;

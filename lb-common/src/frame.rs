@@ -1,0 +1,27 @@
+//! The frame under judgement, as the kernel and the host both can offer it.
+
+/// Access to one frame. Offsets count from the first byte of the Ethernet header.
+///
+/// A failed access changes nothing. What [`Frame::view`] lent ends before the next call, so that no borrow survives
+/// [`Frame::resize`], after which the kernel's packet pointers are void.
+pub trait Frame {
+    /// The length in bytes, over all buffers the frame may be spread over.
+    fn len(&self) -> usize;
+
+    /// Whether the frame has no bytes at all.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Lends `N` bytes of the frame in place, if they are all there.
+    fn view<const N: usize>(&mut self, offset: usize) -> Option<&mut [u8; N]>;
+
+    /// Copies `len` bytes to the start of `into`. `None` if they are not all there or do not fit.
+    fn load<const N: usize>(&self, offset: usize, into: &mut [[u8; 8]; N], len: usize) -> Option<()>;
+
+    /// Copies the first `len` bytes of `from` into the frame. `None` if they are not all there or do not fit.
+    fn store<const N: usize>(&mut self, offset: usize, from: &mut [[u8; 8]; N], len: usize) -> Option<()>;
+
+    /// Grows (with unspecified bytes) or shrinks the frame at its end. `None` if the driver refuses.
+    fn resize(&mut self, delta: i32) -> Option<()>;
+}

@@ -1,0 +1,145 @@
+//! The kernel's side of [`Frame`] and [`Tables`] made of vectors and maps, for tests, the fuzzer and the benches.
+
+use std::{cell::Cell, collections::BTreeMap};
+
+use crate::{
+    abi::{Action, Entry, FILTER_WORDS, Key4, Key6, Role, Segment},
+    eth::Vlans,
+    filter::{self, Bit},
+    frame::Frame,
+    lease::{Latch, Millis},
+    tables::Tables,
+};
+
+pub mod golden;
+
+/// A frame in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packet {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// By how many bytes it may grow.
+    pub tailroom: usize,
+}
+
+impl Packet {
+    /// A frame as a driver with room at the end of its buffers hands it over.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self { bytes: bytes.into(), tailroom: 128 }
+    }
+}
+
+impl Frame for Packet {
+    fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn view<const N: usize>(&mut self, offset: usize) -> Option<&mut [u8; N]> {
+        self.bytes.get_mut(offset..)?.first_chunk_mut()
+    }
+
+    fn load<const N: usize>(&self, offset: usize, into: &mut [[u8; 8]; N], len: usize) -> Option<()> {
+        let end = offset.checked_add(len)?;
+        into.as_flattened_mut().get_mut(..len)?.copy_from_slice(self.bytes.get(offset..end)?);
+        Some(())
+    }
+
+    fn store<const N: usize>(&mut self, offset: usize, from: &mut [[u8; 8]; N], len: usize) -> Option<()> {
+        let end = offset.checked_add(len)?;
+        self.bytes.get_mut(offset..end)?.copy_from_slice(from.as_flattened().get(..len)?);
+        Some(())
+    }
+
+    fn resize(&mut self, delta: i32) -> Option<()> {
+        let len = self.bytes.len().checked_add_signed(delta as isize)?;
+        if len > self.bytes.len() + self.tailroom {
+            return None;
+        }
+        self.bytes.resize(len, 0);
+        Some(())
+    }
+}
+
+/// The maps of one interface.
+#[derive(Debug, Clone, Default)]
+pub struct Maps {
+    /// By VLANs; untagged is (0, 0).
+    pub segments: BTreeMap<(u16, u16), Segment>,
+    /// IPv4 entries by segment and address.
+    pub vips4: BTreeMap<(u32, [u8; 4]), Entry>,
+    /// IPv6 entries by segment and address.
+    pub vips6: BTreeMap<(u32, [u8; 16]), Entry>,
+    /// The sender filter.
+    pub filter: BTreeMap<u32, u64>,
+    /// The latch; the responder trips it.
+    pub latch: Cell<u64>,
+    /// The suppress limit.
+    pub suppress_until: Millis,
+    /// The time.
+    pub now: Millis,
+}
+
+impl Maps {
+    /// Adds or replaces an IPv4 entry, filter first, as the agent does.
+    pub fn insert4(&mut self, key: Key4, entry: Entry) {
+        self.note(filter::bit4(&key));
+        self.vips4.insert((key.segment, key.address), entry);
+    }
+
+    /// Adds or replaces an IPv6 entry, filter first, as the agent does.
+    pub fn insert6(&mut self, key: Key6, entry: Entry) {
+        self.note(filter::bit6(&key));
+        self.vips6.insert((key.segment, key.address), entry);
+    }
+
+    fn note(&mut self, bit: Bit) {
+        debug_assert!(bit.word < FILTER_WORDS, "the filter's hash stays in its array");
+        *self.filter.entry(bit.word).or_default() |= bit.mask;
+    }
+}
+
+impl Tables for Maps {
+    fn segment(&self, vlans: Vlans) -> Option<Segment> {
+        self.segments.get(&(vlans.outer, vlans.inner)).copied()
+    }
+
+    fn filter_word(&self, index: u32) -> u64 {
+        self.filter.get(&index).copied().unwrap_or_default()
+    }
+
+    fn entry4(&self, key: &Key4) -> Option<Entry> {
+        self.vips4.get(&(key.segment, key.address)).copied()
+    }
+
+    fn entry6(&self, key: &Key6) -> Option<Entry> {
+        self.vips6.get(&(key.segment, key.address)).copied()
+    }
+
+    fn latch(&self) -> Latch {
+        Latch(self.latch.get())
+    }
+
+    fn trip(&self, found: Latch) {
+        if self.latch.get() == found.0 {
+            self.latch.set(found.tripped().0);
+        }
+    }
+
+    fn suppress_until(&self) -> Millis {
+        self.suppress_until
+    }
+
+    fn now(&self) -> Millis {
+        self.now
+    }
+}
+
+/// An entry of generation 1.
+pub fn entry(action: Action, epoch: u16) -> Entry {
+    Entry { slot: 0, generation: 1, epoch, action: action as u8, pad: 0 }
+}
+
+/// A segment whose interface answers.
+pub fn segment(id: u32, mac: [u8; 6], role: Role) -> Segment {
+    Segment { id, mac, role: role as u8, pad: 0 }
+}

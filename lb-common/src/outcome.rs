@@ -1,0 +1,151 @@
+//! Every way out of the program: one counter each, one metric label each.
+//!
+//! What is not ours (no ARP, no neighbour discovery) is [`Pass::Foreign`] and is not counted: its path has no
+//! look-up and no counter.
+
+/// Declares an enum whose variants are counters, with their metric names.
+macro_rules! counters {
+    ($(#[$outer:meta])* $name:ident, $first:expr, { $($(#[$inner:meta])* $variant:ident = $label:literal,)* }) => {
+        $(#[$outer])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[must_use]
+        pub enum $name {
+            $($(#[$inner])* $variant,)*
+        }
+
+        impl $name {
+            /// All of them, in the order of their counters.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The index of its counter in [`crate::abi::name::OUTCOMES`].
+            #[inline(always)]
+            pub const fn counter(self) -> u32 {
+                $first + self as u32
+            }
+
+            /// The metric label.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $label,)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// A frame we took.
+    Done, 0, {
+        /// An ARP request, answered.
+        ArpAnswered = "arp_answered",
+        /// A neighbour solicitation, answered.
+        NsAnswered = "ns_answered",
+        /// A duplicate address detection, answered to all nodes (RFC 4862 §5.4.4).
+        DadAnswered = "dad_answered",
+        /// An ARP request for an address that another node is ranked for, dropped before the kernel answers it.
+        ArpSuppressed = "arp_suppressed",
+        /// The same for a neighbour solicitation.
+        NsSuppressed = "ns_suppressed",
+        /// An ARP request for an address we held until the lease ran out: dropped.
+        ArpLapsed = "arp_lapsed",
+        /// The same for a neighbour solicitation.
+        NsLapsed = "ns_lapsed",
+    }
+}
+
+counters! {
+    /// A frame that goes up the stack untouched, and why.
+    Pass, Done::ALL.len() as u32, {
+        /// ARP or ND on an interface or VLAN without a segment.
+        NoSegment = "no_segment",
+        /// More than two VLAN tags.
+        TooManyTags = "too_many_tags",
+        /// A frame from our own hardware address.
+        OwnFrame = "own_frame",
+        /// ARP: shorter than its 28 bytes.
+        ArpShort = "arp_short",
+        /// ARP: not Ethernet and IPv4 (RFC 826).
+        ArpFormat = "arp_format",
+        /// ARP: neither request nor reply.
+        ArpOpcode = "arp_opcode",
+        /// ARP reply that concerns no address of the table.
+        ArpReply = "arp_reply",
+        /// ARP: the sender's hardware address is zero or a group.
+        ArpSender = "arp_sender",
+        /// ARP request sent to a hardware address that is neither ours nor broadcast.
+        ArpDestination = "arp_destination",
+        /// ARP request for an address that is not in the table.
+        ArpTarget = "arp_target",
+        /// ARP whose sender address is in the table and whose sender hardware address is not ours.
+        ArpSighting = "arp_sighting",
+        /// ND: shorter than its headers, or than the IPv6 payload length says (RFC 4861 §7.1.1).
+        NdpShort = "ndp_short",
+        /// ND: longer than 128 bytes, as no solicitation of a host is.
+        NdpLong = "ndp_long",
+        /// ND: the IPv6 version is not 6.
+        NdpVersion = "ndp_version",
+        /// ND: the hop limit is not 255 (RFC 4861 §7.1.1, §7.1.2).
+        NdpHopLimit = "ndp_hop_limit",
+        /// ND: the ICMPv6 code is not 0 (RFC 4861 §7.1.1, §7.1.2).
+        NdpCode = "ndp_code",
+        /// ND: bad ICMPv6 checksum (RFC 4861 §7.1.1, §7.1.2).
+        NdpChecksum = "ndp_checksum",
+        /// ND: the target is a multicast address (RFC 4861 §7.1.1, §7.1.2).
+        NdpMulticastTarget = "ndp_multicast_target",
+        /// ND: an option of length 0, or one that ends beyond the packet (RFC 4861 §7.1.1, §7.1.2).
+        NdpOption = "ndp_option",
+        /// NS: source address or hardware address is a group, or the hardware address is zero.
+        NsSender = "ns_sender",
+        /// NS: sent neither to the target nor to its solicited-node group, or to a foreign hardware address.
+        NsDestination = "ns_destination",
+        /// NS without a source that carries a source link-layer address (RFC 4861 §7.1.1).
+        NsDadOption = "ns_dad_option",
+        /// NS for an address that is not in the table.
+        NsTarget = "ns_target",
+        /// NA for an address that is not in the table.
+        NaTarget = "na_target",
+        /// NA for an address of the table from a hardware address that is not ours.
+        NaSighting = "na_sighting",
+        /// The address is in the table, but the agent has been gone for longer than the suppress limit.
+        SuppressLimit = "suppress_limit",
+        /// The frame had to change its length and the driver refused.
+        Resize = "resize",
+        /// The kernel would not read or write the frame.
+        Access = "access",
+        /// Not ARP, not neighbour discovery: passed, not counted.
+        Foreign = "foreign",
+    }
+}
+
+/// What became of a frame.
+pub type Outcome = Result<Done, Pass>;
+
+/// How many counters there are. [`Pass::Foreign`] is the last outcome and has none.
+pub const COUNTERS: u32 = Pass::Foreign.counter();
+
+/// The metric labels in the order of the counters.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    let done = Done::ALL.iter().map(|done| done.name());
+    done.chain(Pass::ALL.iter().map(|pass| pass.name())).take(COUNTERS as usize)
+}
+
+/// What the kernel is told to do with a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Send the frame, now the answer, back out of the interface it came in by.
+    Answer,
+    /// Drop the frame.
+    Drop,
+    /// Hand the frame to the stack.
+    Pass,
+}
+
+impl Verdict {
+    /// The verdict of an outcome. Fail open: what we do not take is the kernel's.
+    #[inline(always)]
+    pub const fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Ok(Done::ArpAnswered | Done::NsAnswered | Done::DadAnswered) => Self::Answer,
+            Ok(Done::ArpSuppressed | Done::NsSuppressed | Done::ArpLapsed | Done::NsLapsed) => Self::Drop,
+            Err(_) => Self::Pass,
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! One frame in, one outcome out: the order of work of the responder (DESIGN section 3).
+//!
+//! The kernel and the host run this very function; they differ in [`Frame`] and [`Tables`] only.
+
+use crate::{
+    arp,
+    eth::{self, Header},
+    frame::Frame,
+    ndp,
+    outcome::{Outcome, Pass},
+    tables::Tables,
+};
+
+/// Judges a frame and, if it asks for an address that this node holds, turns it into the answer.
+///
+/// On `Err` the frame is untouched, but for [`Pass::Resize`] (no byte changed) and [`Pass::Access`] (the kernel
+/// refused a write it had allowed to check; the frame may be half an answer, which no receiver accepts).
+#[inline(always)]
+pub fn respond<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Outcome {
+    let header = Header::parse(frame)?;
+    match header.ethertype {
+        eth::ARP => {
+            let segment = tables.segment(header.vlans).ok_or(Pass::NoSegment)?;
+            arp::respond(frame, tables, &segment, header.payload)
+        }
+        eth::IPV6 if ndp::is_neighbour_discovery(frame, header.payload) => {
+            let segment = tables.segment(header.vlans).ok_or(Pass::NoSegment)?;
+            ndp::respond(frame, tables, &segment, header.payload)
+        }
+        _ => Err(Pass::Foreign),
+    }
+}

@@ -1,0 +1,149 @@
+//! Every map: who writes it, who reads it, its size, and what happens when it is full.
+
+use aya_ebpf::{
+    bindings::BPF_F_NO_PREALLOC,
+    helpers::generated::bpf_ktime_get_coarse_ns,
+    macros::map,
+    maps::{Array, HashMap, PerCpuArray},
+    programs::XdpContext,
+};
+use lb_common::{
+    abi::{self, Entry, Key4, Key6, Segment, VlanKey},
+    eth::Vlans,
+    lease::{self, Latch, Millis},
+    outcome::{self, Outcome, Pass},
+    tables::Tables,
+};
+
+use crate::lease::compare_and_set;
+
+/// Untagged segments by interface index. Written by the agent.
+#[map]
+static SEGMENTS: Array<Segment> = Array::with_max_entries(abi::IFINDEX_ARRAY, 0);
+
+/// Tagged segments, and interfaces with a large index. Written by the agent; full: the agent reports the interface.
+#[map]
+static VLAN_SEGMENTS: HashMap<VlanKey, Segment> = HashMap::with_max_entries(abi::MAX_VLAN_SEGMENTS, BPF_F_NO_PREALLOC);
+
+/// IPv4 addresses. Written by the agent; full: the agent reports the address.
+#[map]
+static VIPS_V4: HashMap<Key4, Entry> = HashMap::with_max_entries(abi::MAX_ENTRIES, BPF_F_NO_PREALLOC);
+
+/// IPv6 addresses. As above.
+#[map]
+static VIPS_V6: HashMap<Key6, Entry> = HashMap::with_max_entries(abi::MAX_ENTRIES, BPF_F_NO_PREALLOC);
+
+/// The sender filter. Written by the agent, before the entry it hints at.
+#[map]
+static FILTER: Array<u64> = Array::with_max_entries(abi::FILTER_WORDS, 0);
+
+/// The latch and the suppress limit. Written here only: by a trip, and by the renewal.
+#[map]
+static LEASE: Array<u64> = Array::with_max_entries(2, 0);
+
+/// One counter for each way out. Written here, summed over the CPUs by the agent.
+#[map]
+static OUTCOMES: PerCpuArray<u64> = PerCpuArray::with_max_entries(outcome::COUNTERS, 0);
+
+const NANOS_PER_MILLI: u64 = 1_000_000;
+
+/// The maps as seen from the interface that a frame came in by.
+pub(crate) struct Maps {
+    ifindex: u32,
+}
+
+impl Maps {
+    #[inline(always)]
+    pub(crate) fn of(ctx: &XdpContext) -> Self {
+        Self { ifindex: ctx.ingress_ifindex() as u32 }
+    }
+}
+
+impl Tables for Maps {
+    #[inline(always)]
+    fn segment(&self, vlans: Vlans) -> Option<Segment> {
+        let untagged = vlans.outer == 0 && vlans.inner == 0;
+        let segment = if untagged && self.ifindex < abi::IFINDEX_ARRAY {
+            *SEGMENTS.get(self.ifindex)?
+        } else {
+            let key = VlanKey { ifindex: self.ifindex, outer: vlans.outer, inner: vlans.inner };
+            // SAFETY: the value is copied at once; a concurrent update can at worst mix two segments of one
+            // interface for one frame.
+            unsafe { *VLAN_SEGMENTS.get(key)? }
+        };
+        (segment.id != 0).then_some(segment)
+    }
+
+    #[inline(always)]
+    fn filter_word(&self, index: u32) -> u64 {
+        FILTER.get(index).copied().unwrap_or_default()
+    }
+
+    #[inline(always)]
+    fn entry4(&self, key: &Key4) -> Option<Entry> {
+        // SAFETY: the value is copied at once; the agent replaces entries whole, by a new element.
+        unsafe { VIPS_V4.get(key).copied() }
+    }
+
+    #[inline(always)]
+    fn entry6(&self, key: &Key6) -> Option<Entry> {
+        // SAFETY: as above.
+        unsafe { VIPS_V6.get(key).copied() }
+    }
+
+    #[inline(always)]
+    fn latch(&self) -> Latch {
+        Latch(word(lease::LATCH).map_or(0, read))
+    }
+
+    #[inline(always)]
+    fn trip(&self, found: Latch) {
+        if let Some(latch) = word(lease::LATCH) {
+            compare_and_set(latch, found.0, found.tripped().0);
+        }
+    }
+
+    #[inline(always)]
+    fn suppress_until(&self) -> Millis {
+        word(lease::SUPPRESS_UNTIL).map_or(0, read)
+    }
+
+    #[inline(always)]
+    fn now(&self) -> Millis {
+        now()
+    }
+}
+
+/// Milliseconds of the coarse monotonic clock.
+#[inline(always)]
+pub(crate) fn now() -> Millis {
+    // SAFETY: the helper has no arguments and no failure.
+    unsafe { bpf_ktime_get_coarse_ns() / NANOS_PER_MILLI }
+}
+
+/// A word of the lease map.
+#[inline(always)]
+pub(crate) fn word(index: u32) -> Option<*mut u64> {
+    LEASE.get_ptr_mut(index)
+}
+
+/// Reads a word that another CPU may write.
+#[inline(always)]
+pub(crate) fn read(word: *mut u64) -> u64 {
+    // SAFETY: `word` points to an element of a map, which lives as long as the program; an aligned word is read whole.
+    unsafe { word.read_volatile() }
+}
+
+/// Counts an outcome. What is foreign is not counted: its path has no look-up.
+#[inline(always)]
+pub(crate) fn count(outcome: &Outcome) {
+    let index = match outcome {
+        Ok(done) => done.counter(),
+        Err(Pass::Foreign) => return,
+        Err(pass) => pass.counter(),
+    };
+    if let Some(counter) = OUTCOMES.get_ptr_mut(index) {
+        // SAFETY: the element is this CPU's own, and the program is not preempted by itself.
+        unsafe { *counter = (*counter).wrapping_add(1) };
+    }
+}

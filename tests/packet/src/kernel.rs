@@ -1,0 +1,138 @@
+//! The loaded program: its maps filled like `host::Maps`, run on one frame by `BPF_PROG_TEST_RUN`.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use aya::{
+    Ebpf,
+    maps::{Array, HashMap, PerCpuArray},
+    programs::{TestRun, TestRunOptions, Xdp},
+};
+use lb_common::{
+    abi::{Entry, Key4, Key6, Segment, VlanKey, name},
+    host::Maps,
+    lease::{LATCH, Latch, Renewal, SUPPRESS_UNTIL, verdict},
+    outcome,
+};
+
+/// The interface that a test run pretends to come from: the loopback of the current namespace.
+pub const TEST_IFINDEX: u32 = 1;
+
+/// Longest frame a test run hands back here.
+const OUTPUT: usize = 4096;
+
+/// The object, loaded and not attached.
+pub struct Kernel {
+    /// The object, for those who attach.
+    pub ebpf: Ebpf,
+}
+
+/// What a test run gave back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// The XDP action.
+    pub action: u32,
+    /// The frame afterwards.
+    pub bytes: Vec<u8>,
+}
+
+impl Kernel {
+    /// Loads both programs of `object`: the verifier's judgement.
+    pub fn load(object: &Path) -> Result<Self> {
+        let bytes = std::fs::read(object).with_context(|| format!("reading {}", object.display()))?;
+        let mut ebpf = Ebpf::load(&bytes).context("loading the object")?;
+        for program in [name::RESPONDER, name::RENEW] {
+            xdp(&mut ebpf, program)?.load().with_context(|| format!("the verifier refuses {program}"))?;
+        }
+        Ok(Self { ebpf })
+    }
+
+    /// Puts the tables in place for frames that come in by `ifindex`. Entries of an earlier call stay.
+    pub fn fill(&mut self, ifindex: u32, maps: &Maps) -> Result<()> {
+        let mut untagged: Array<_, Segment> = Array::try_from(self.map(name::SEGMENTS)?)?;
+        if let Some(segment) = maps.segments.get(&(0, 0)) {
+            untagged.set(ifindex, segment, 0)?;
+        }
+        let mut tagged: HashMap<_, VlanKey, Segment> = HashMap::try_from(self.map(name::VLAN_SEGMENTS)?)?;
+        for (&(outer, inner), segment) in maps.segments.iter().filter(|(vlans, _)| **vlans != (0, 0)) {
+            tagged.insert(VlanKey { ifindex, outer, inner }, segment, 0)?;
+        }
+        let mut filter: Array<_, u64> = Array::try_from(self.map(name::FILTER)?)?;
+        for (&index, word) in &maps.filter {
+            filter.set(index, word, 0)?;
+        }
+        let mut vips4: HashMap<_, Key4, Entry> = HashMap::try_from(self.map(name::VIPS_V4)?)?;
+        for (&(segment, address), entry) in &maps.vips4 {
+            vips4.insert(Key4 { segment, address }, entry, 0)?;
+        }
+        let mut vips6: HashMap<_, Key6, Entry> = HashMap::try_from(self.map(name::VIPS_V6)?)?;
+        for (&(segment, address), entry) in &maps.vips6 {
+            vips6.insert(Key6 { segment, address }, entry, 0)?;
+        }
+        Ok(())
+    }
+
+    /// The latch as it stands in the map.
+    pub fn latch(&mut self) -> Result<Latch> {
+        let words: Array<_, u64> = Array::try_from(self.map(name::LEASE)?)?;
+        Ok(Latch(words.get(&LATCH, 0)?))
+    }
+
+    /// Until when suppress entries count.
+    pub fn suppress_until(&mut self) -> Result<u64> {
+        let words: Array<_, u64> = Array::try_from(self.map(name::LEASE)?)?;
+        Ok(words.get(&SUPPRESS_UNTIL, 0)?)
+    }
+
+    /// Runs the renewal program; one of [`verdict`].
+    pub fn renew(&mut self, renewal: &Renewal) -> Result<u32> {
+        let mut frame = Vec::with_capacity(size_of::<Renewal>());
+        for word in [renewal.expected, renewal.wanted, renewal.suppress_until] {
+            frame.extend_from_slice(&word.to_ne_bytes());
+        }
+        let options = TestRunOptions { data_in: Some(&frame), ..TestRunOptions::default() };
+        let result = xdp(&mut self.ebpf, name::RENEW)?.test_run(options).context("running the renewal")?;
+        Ok(result.return_value)
+    }
+
+    /// Takes the lease in `epoch` for an hour, whatever stood there.
+    pub fn take_lease(&mut self, epoch: u16) -> Result<()> {
+        let hour_hence = monotonic_millis()? + 3_600_000;
+        let expected = self.latch()?.0;
+        let wanted = Latch::new(epoch, hour_hence).0;
+        let taken = self.renew(&Renewal { expected, wanted, suppress_until: hour_hence })?;
+        ensure!(taken == verdict::RENEWED, "the lease was not taken: {taken}");
+        Ok(())
+    }
+
+    /// Runs the responder on one frame of at least 14 bytes.
+    pub fn run(&mut self, frame: &[u8]) -> Result<Run> {
+        let mut output = vec![0; OUTPUT];
+        let options = TestRunOptions { data_in: Some(frame), data_out: Some(&mut output), ..TestRunOptions::default() };
+        let result = xdp(&mut self.ebpf, name::RESPONDER)?.test_run(options).context("running the responder")?;
+        output.truncate(result.data_size_out as usize);
+        Ok(Run { action: result.return_value, bytes: output })
+    }
+
+    /// The counters, summed over the CPUs.
+    pub fn counters(&mut self) -> Result<Vec<u64>> {
+        let counters: PerCpuArray<_, u64> = PerCpuArray::try_from(self.map(name::OUTCOMES)?)?;
+        (0..outcome::COUNTERS).map(|index| Ok(counters.get(&index, 0)?.iter().sum())).collect()
+    }
+
+    fn map(&mut self, name: &str) -> Result<&mut aya::maps::Map> {
+        self.ebpf.map_mut(name).with_context(|| format!("the object has no map {name}"))
+    }
+}
+
+/// The program `name` of `ebpf` as XDP.
+pub fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
+    let program = ebpf.program_mut(name).with_context(|| format!("the object has no program {name}"))?;
+    Ok(program.try_into()?)
+}
+
+/// The clock that the lease goes by.
+pub fn monotonic_millis() -> Result<u64> {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)?;
+    Ok(u64::try_from(now.tv_sec())? * 1000 + u64::try_from(now.tv_nsec())? / 1_000_000)
+}

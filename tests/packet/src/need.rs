@@ -1,0 +1,30 @@
+//! What a suite needs, and the honest skip when it is not there.
+
+use std::path::PathBuf;
+
+/// Why a suite cannot run here. Printed as `SKIP …`; under `HERALD_REQUIRE=all` it is a failure.
+#[derive(Debug)]
+pub struct Missing(String);
+
+/// Root: loading programs asks for capabilities of the initial user namespace.
+pub fn root() -> Result<(), Missing> {
+    if nix::unistd::geteuid().is_root() { Ok(()) } else { Err(Missing("root, to load BPF programs".into())) }
+}
+
+/// An object that `cargo xtask build-ebpf` made.
+pub fn object(name: &str) -> Result<PathBuf, Missing> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../target/bpf").join(name);
+    if path.is_file() { Ok(path) } else { Err(Missing(format!("{name}: run `cargo xtask build-ebpf`"))) }
+}
+
+/// Unwraps what a suite needs, or says why it is skipped and returns `None`.
+pub fn or_skip<T>(suite: &str, needed: Result<T, Missing>) -> Option<T> {
+    match needed {
+        Ok(found) => Some(found),
+        Err(Missing(what)) => {
+            assert_ne!(std::env::var("HERALD_REQUIRE").as_deref(), Ok("all"), "{suite} needs {what}");
+            println!("SKIP {suite}: needs {what}");
+            None
+        }
+    }
+}
