@@ -11,8 +11,11 @@
 pub mod class;
 pub mod names;
 pub mod node;
+pub mod service;
+pub mod validate;
 pub mod virtual_ip;
 
 pub use class::{MetalLoadBalancerClass, MetalLoadBalancerClassSpec};
 pub use node::{LoadBalancerNode, LoadBalancerNodeSpec, LoadBalancerNodeStatus};
+pub use validate::{AddressRange, Problem, pool_ranges};
 pub use virtual_ip::{VirtualIP, VirtualIPSpec, VirtualIPStatus};

@@ -15,10 +15,10 @@ mod object;
 mod rejection;
 
 pub use directory::{Directory, Writer};
-pub use error::{CreateError, DeleteError, OpenError, UpdateError};
-pub use listing::{Listing, Reflector};
+pub use error::{CreateError, DeleteError, OpenError, Stopped, UpdateError};
+pub use listing::{Doubt, Listing, Reflector};
 pub use object::{Key, Object, Preconditions};
-pub use rejection::Rejection;
+pub use rejection::{Effect, Rejection};
 
 /// A place where objects live. Cheap to clone; clones share their caches.
 #[derive(Clone, Debug)]
@@ -32,6 +32,14 @@ impl Store {
     pub fn reflect<K: Object>(&self) -> Reflector<K> {
         match self {
             Self::Directory(directory) => directory.reflect(),
+        }
+    }
+
+    /// The digest over all users' files as last read. A listing taken after this call is at least that new, so one who
+    /// reads it first and then the listings of several kinds has seen all of those files.
+    pub fn digest(&self) -> std::sync::Arc<str> {
+        match self {
+            Self::Directory(directory) => directory.digest(),
         }
     }
 

@@ -1,0 +1,144 @@
+//! Why an operation of a store failed: one enum per operation, each variant a thing its caller can act on.
+
+use std::{io, path::PathBuf};
+
+use lb_api::Problem;
+
+/// The store's thread is gone; nothing can be read or written any more. The process should end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the store has stopped")]
+pub struct Stopped;
+
+/// Why a directory cannot be used as a store.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It is not there, or cannot be read or written.
+    #[error("open the manifest directory {path}")]
+    Io {
+        /// The directory or the file within.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another controller has it.
+    #[error(
+        "the manifest directory {path} already has a controller: stop that one, or give this one another directory"
+    )]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The node's name cannot be part of a file name.
+    #[error("`{0}` is not the name of a Node")]
+    Node(String),
+    /// Changes cannot be followed.
+    #[error("watch the manifest directory {path}")]
+    Watch {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: notify::Error,
+    },
+}
+
+/// Why an object was not created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// One of that kind, namespace and name exists.
+    #[error("create {0}: it exists already")]
+    AlreadyExists(String),
+    /// It would be rejected on read.
+    #[error("create {object}: {}", list(.problems))]
+    Invalid {
+        /// Kind and name.
+        object: String,
+        /// All that is wrong.
+        problems: Vec<Problem>,
+    },
+    /// This store was opened for reading.
+    #[error("create {0}: the store is open for reading only")]
+    ReadOnly(String),
+    /// The disk.
+    #[error("create {object}")]
+    Io {
+        /// Kind and name.
+        object: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The store's thread is gone.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Why an object or its status was not replaced.
+#[derive(Debug, thiserror::Error)]
+pub enum UpdateError {
+    /// It has changed since it was read: read it again and judge again.
+    #[error("update {0}: it has changed since it was read")]
+    Conflict(String),
+    /// There is none.
+    #[error("update {0}: it does not exist")]
+    NotFound(String),
+    /// It would be rejected on read.
+    #[error("update {object}: {}", list(.problems))]
+    Invalid {
+        /// Kind and name.
+        object: String,
+        /// All that is wrong.
+        problems: Vec<Problem>,
+    },
+    /// This writer does not own it: it is a user's manifest, or the store was opened for reading.
+    #[error("update {object}: {reason}")]
+    NotOurs {
+        /// Kind and name.
+        object: String,
+        /// Whose it is.
+        reason: String,
+    },
+    /// The disk.
+    #[error("update {object}")]
+    Io {
+        /// Kind and name.
+        object: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The store's thread is gone.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Why an object was not deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteError {
+    /// It is not the one that was judged: read it again and judge again.
+    #[error("delete {0}: it has changed since it was read")]
+    Conflict(String),
+    /// There is none.
+    #[error("delete {0}: it does not exist")]
+    NotFound(String),
+    /// This writer does not own it: it is a user's manifest, or the store was opened for reading.
+    #[error("delete {object}: {reason}")]
+    NotOurs {
+        /// Kind and name.
+        object: String,
+        /// Whose it is.
+        reason: String,
+    },
+    /// The disk.
+    #[error("delete {object}")]
+    Io {
+        /// Kind and name.
+        object: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The store's thread is gone.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+fn list(problems: &[Problem]) -> String {
+    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
+}
