@@ -1,0 +1,22 @@
+//! What one node's agent wants: from what it sees to the whole wanted state, and from there to the difference.
+//!
+//! ```text
+//! links ──► topology: stations, segments, attach points ─┐
+//!                                                        ├─► plan: entries, groups, settings ──► table::diff
+//! VirtualIPs ──► ownership::decide, one address at a time ┘
+//! newly held addresses ──► announce: when to send which copy ──► frame: the bytes
+//! ```
+//!
+//! Pure: opens nothing, reads no clock. Level, not edge: the plan is always the whole state, and
+//! [`table::diff`] alone knows what has to change.
+
+pub mod announce;
+pub mod frame;
+pub mod plan;
+pub mod table;
+pub mod topology;
+
+pub use frame::Mac;
+pub use plan::{Groups, Held, NodePlan, Problem, Snapshot, plan};
+pub use table::{Action, EntryKey, Operation, Role, Segment, SegmentId, SegmentKey, Table};
+pub use topology::{Config, Kind, Link, NamePatterns, Station, Topology};

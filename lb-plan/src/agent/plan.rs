@@ -1,0 +1,183 @@
+//! The whole wanted state of one node.
+//!
+//! Every VirtualIP has an entry on every segment: *answer* where the node holds it and may, *suppress* everywhere
+//! else, because the address may stand on `lo` and the kernel would answer on any interface.
+//!
+//! One bad object costs itself a [`Problem`] and nobody else anything.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv6Addr},
+};
+
+use lb_api::VirtualIP;
+use lb_api::virtual_ip::Phase;
+
+use super::{
+    table::{Action, EntryKey, Role, Segment, SegmentId, SegmentKey},
+    topology::{Station, Topology},
+};
+use crate::ownership::{self, Holding, Why};
+
+/// Solicited-node groups per interface. A socket's option memory ends near 2,300; beyond this the interface gets
+/// every multicast frame instead.
+pub const MAX_GROUPS: usize = 1_000;
+
+/// What a node sees.
+#[derive(Debug, Clone, Copy)]
+pub struct Snapshot<'a> {
+    /// This node's name.
+    pub node: &'a str,
+    /// Its place on its networks.
+    pub topology: &'a Topology,
+}
+
+/// What a node wants.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NodePlan {
+    /// What arriving frames belong to.
+    pub segments: BTreeMap<SegmentKey, Segment>,
+    /// Sorted by key, each key once.
+    pub entries: Vec<(EntryKey, Action)>,
+    /// Solicited-node groups by kernel index of the station.
+    pub groups: BTreeMap<u32, Groups>,
+    /// The addresses that this node holds, sorted.
+    pub held: Vec<Held>,
+    /// What is wrong with single objects.
+    pub problems: Vec<Problem>,
+}
+
+/// An address that the node holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Held {
+    /// The address.
+    pub address: IpAddr,
+    /// Why.
+    pub why: Why,
+}
+
+/// The multicast groups that an interface must let pass (RFC 4861 §7.2.1).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Groups {
+    /// At most [`MAX_GROUPS`], the lowest first.
+    pub joined: BTreeSet<Ipv6Addr>,
+    /// There are more: the interface must pass every group.
+    pub all_multicast: bool,
+}
+
+/// An object that could not be used, or not fully.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[error("VirtualIP {object}: {field}: {message}")]
+pub struct Problem {
+    /// Its name.
+    pub object: String,
+    /// The field.
+    pub field: &'static str,
+    /// What would be right.
+    pub message: String,
+}
+
+/// Plans one node.
+pub fn plan<'a>(snapshot: Snapshot<'_>, virtual_ips: impl Iterator<Item = &'a VirtualIP>) -> NodePlan {
+    let domains = Domain::all(snapshot.topology);
+    let mut out = NodePlan { segments: snapshot.topology.segments.clone(), ..NodePlan::default() };
+    for virtual_ip in virtual_ips {
+        match virtual_ip.spec.address.parse::<IpAddr>() {
+            Ok(address) => out.add(snapshot.node, &domains, address.to_canonical(), virtual_ip),
+            Err(error) => out.problems.push(Problem {
+                object: virtual_ip.metadata.name.clone().unwrap_or_default(),
+                field: "spec.address",
+                message: format!("{:?} is not an IPv4 or IPv6 address ({error})", virtual_ip.spec.address),
+            }),
+        }
+    }
+    out.entries.sort_unstable();
+    // Two objects of one address: answer sorts first, but who of two answers is unknown, so nobody does.
+    out.entries.dedup_by(|later, kept| {
+        let same = later.0 == kept.0;
+        if same {
+            kept.1 = kept.1.max(later.1);
+        }
+        same
+    });
+    out.held.sort_unstable();
+    out
+}
+
+impl NodePlan {
+    fn add(&mut self, node: &str, domains: &[Domain<'_>], address: IpAddr, virtual_ip: &VirtualIP) {
+        let spec = &virtual_ip.spec;
+        let holding = ownership::decide(&spec.nodes, node, spec.phase);
+        let ranked = spec.phase == Phase::Bound && spec.nodes.iter().any(|name| name == node);
+        let mut allowed_somewhere = false;
+        for domain in domains {
+            let allowed = domain.allows(&spec.interfaces);
+            allowed_somewhere |= allowed;
+            let action = match holding {
+                Holding::Hold(_) if allowed => Action::Answer,
+                Holding::Hold(_) | Holding::Suppress => Action::Suppress,
+            };
+            self.entries.push((EntryKey { segment: domain.id, address }, action));
+            if let (IpAddr::V6(address), true) = (address, allowed && ranked) {
+                self.join(domain.answering, solicited_node(address));
+            }
+        }
+        match holding {
+            Holding::Hold(why) if allowed_somewhere => self.held.push(Held { address, why }),
+            Holding::Hold(_) => self.problems.push(Problem {
+                object: virtual_ip.metadata.name.clone().unwrap_or_default(),
+                field: "spec.interfaces",
+                message: format!("this node holds the address, but has none of the interfaces {:?}", spec.interfaces),
+            }),
+            Holding::Suppress => {}
+        }
+    }
+
+    fn join(&mut self, station: Option<u32>, group: Ipv6Addr) {
+        let Some(station) = station else { return };
+        let groups = self.groups.entry(station).or_default();
+        groups.joined.insert(group);
+        if groups.joined.len() > MAX_GROUPS {
+            groups.joined.pop_last();
+            groups.all_multicast = true;
+        }
+    }
+}
+
+/// A broadcast domain and the names under which a VirtualIP may allow it.
+struct Domain<'a> {
+    id: SegmentId,
+    names: Vec<&'a str>,
+    answering: Option<u32>,
+}
+
+impl<'a> Domain<'a> {
+    fn all(topology: &'a Topology) -> Vec<Self> {
+        let ids = topology.segment_ids();
+        ids.into_iter()
+            .map(|id| Self {
+                id,
+                names: topology.on_segment(id).map(|station| station.name.as_str()).collect(),
+                answering: answering(topology, id).map(|station| station.index),
+            })
+            .collect()
+    }
+
+    fn allows(&self, interfaces: &[String]) -> bool {
+        interfaces.is_empty() || interfaces.iter().any(|name| self.names.contains(&name.as_str()))
+    }
+}
+
+/// The one station that answers on a segment.
+pub fn answering(topology: &Topology, segment: SegmentId) -> Option<&Station> {
+    topology.on_segment(segment).find(|station| station.role == Role::Holds)
+}
+
+/// The solicited-node group of an address (RFC 4291 §2.7.1).
+pub fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
+    let [.., high, low] = address.segments();
+    Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | (high & 0xff), low)
+}
+
+#[cfg(test)]
+mod tests;
