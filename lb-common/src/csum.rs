@@ -10,13 +10,14 @@ pub struct Sum(u64);
 impl Sum {
     /// Adds 8 bytes.
     #[inline(always)]
-    pub fn add(self, bytes: [u8; 8]) -> Self {
+    pub fn plus(self, bytes: [u8; 8]) -> Self {
         let word = u64::from_ne_bytes(bytes);
         Self(self.0 + (word & 0xffff_ffff) + (word >> 32))
     }
 
     /// The sum as 16 bits, in native order. Over bytes that carry their own right checksum it is `0xffff`.
     #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "folded to 16 bits before")]
     pub fn fold(self) -> u16 {
         let once = (self.0 & 0xffff_ffff) + (self.0 >> 32);
         let twice = (once & 0xffff) + ((once >> 16) & 0xffff) + (once >> 32);

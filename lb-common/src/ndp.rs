@@ -210,7 +210,7 @@ impl Buffer {
     fn sum(&self) -> Sum {
         let [[_, _, _, _, length0, length1, ..], rest @ ..] = &self.0;
         let pseudo = [0, 0, *length0, *length1, 0, 0, 0, ICMPV6];
-        rest.iter().fold(Sum::default().add(pseudo), |sum, unit| sum.add(*unit))
+        rest.iter().fold(Sum::default().plus(pseudo), |sum, unit| sum.plus(*unit))
     }
 
     /// Walks `units` units of options (RFC 4861 §4.6) for the first source link-layer address.
@@ -296,6 +296,7 @@ impl Reply {
 
     /// Writes the packet over the solicitation: source is the target, destination the sender or all nodes.
     #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the length is 24 or 32")]
     fn write(&self, packet: &mut Buffer, segment: &Segment) {
         let flags = match self.kind {
             ReplyKind::Solicited => SOLICITED | OVERRIDE,
@@ -320,6 +321,7 @@ impl Reply {
 
     /// Puts the packet into the frame, which grows or shrinks to its length.
     #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "both lengths are at most 128")]
     fn send<F: Frame>(
         &self,
         frame: &mut F,

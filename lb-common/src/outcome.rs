@@ -53,7 +53,7 @@ counters! {
 
 counters! {
     /// A frame that goes up the stack untouched, and why.
-    Pass, Done::ALL.len() as u32, {
+    Pass, Done::NsLapsed.counter() + 1, {
         /// ARP or ND on an interface or VLAN without a segment.
         NoSegment = "no_segment",
         /// More than two VLAN tags.

@@ -1,0 +1,48 @@
+//! The golden table on the host: outcome, bytes, counter.
+
+use std::collections::BTreeSet;
+
+use lb_common::{
+    host::{Packet, golden},
+    outcome::{Done, Pass},
+    respond::respond,
+};
+
+#[test]
+fn every_golden_frame_has_its_outcome_and_its_bytes() {
+    for golden in golden::table() {
+        let mut packet = Packet::new(golden.input.as_slice());
+
+        let outcome = respond(&mut packet, &golden::maps());
+
+        assert_eq!(outcome, golden.outcome, "{}", golden.name);
+        assert_eq!(packet.bytes, golden.expected(), "{}: {}", golden.name, golden.origin);
+    }
+}
+
+#[test]
+fn a_frame_has_an_answer_exactly_when_its_outcome_is_one() {
+    for golden in golden::table() {
+        let answered = matches!(golden.outcome, Ok(Done::ArpAnswered | Done::NsAnswered | Done::DadAnswered));
+        assert_eq!(golden.output.is_some(), answered, "{}", golden.name);
+    }
+}
+
+/// What no frame can cause is caused elsewhere: the lease by `lease.rs`, the driver by `refusals.rs`.
+#[test]
+fn every_outcome_has_a_golden_frame_or_a_test_of_its_own() {
+    let elsewhere = ["arp_lapsed", "ns_lapsed", "suppress_limit", "resize", "access"];
+    let shown: BTreeSet<_> = golden::table().iter().map(|golden| name(&golden.outcome)).chain(elsewhere).collect();
+
+    let all: BTreeSet<_> =
+        Done::ALL.iter().map(|done| done.name()).chain(Pass::ALL.iter().map(|pass| pass.name())).collect();
+
+    assert_eq!(shown, all);
+}
+
+fn name(outcome: &lb_common::outcome::Outcome) -> &'static str {
+    match outcome {
+        Ok(done) => done.name(),
+        Err(pass) => pass.name(),
+    }
+}
