@@ -8,3 +8,5 @@
 
 pub mod kernel;
 pub mod need;
+pub mod tap;
+pub mod veth;

@@ -1,0 +1,164 @@
+//! Two namespaces joined by a veth: `node` carries the program, `peer` sends frames and reads what comes back.
+//!
+//! Everything goes with the guard: the namespaces have no names and live no longer than the file descriptors that
+//! hold them, and the pair dies with them.
+
+use std::{
+    fs::File,
+    os::fd::AsRawFd,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use aya::{Ebpf, programs::XdpMode};
+use lb_common::{abi::name, eth::Mac};
+use nix::sched::{CloneFlags, setns, unshare};
+
+use crate::{
+    kernel::{Kernel, xdp},
+    need,
+    tap::Tap,
+};
+
+/// How long an answer may take; a frame that is not answered costs this much.
+const PATIENCE: Duration = Duration::from_millis(50);
+const INTERFACE: &str = "eth0";
+const PEER_MAC: &str = "02:00:00:00:00:02";
+
+/// How the program is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attach {
+    /// In the driver.
+    Native,
+    /// On socket buffers.
+    Generic,
+}
+
+/// The pair.
+pub struct Veth {
+    node: File,
+    tap: Tap,
+    node_mac: Mac,
+    node_ifindex: u32,
+    /// The pass program at the peer's end, without which a veth drops what the other end sends by `XDP_TX`.
+    _pass: Ebpf,
+}
+
+impl Veth {
+    /// Makes both namespaces and the pair, both ends `eth0` and up, without addresses.
+    pub fn new(node_mac: Mac) -> Result<Self> {
+        let (node, peer) = (namespace()?, namespace()?);
+        let mac = node_mac.map(|byte| format!("{byte:02x}")).join(":");
+        let peer_path = format!("/proc/{}/fd/{}", std::process::id(), peer.as_raw_fd());
+        let node_ifindex = inside(&node, || {
+            ip(&format!(
+                "link add {INTERFACE} address {mac} type veth peer name {INTERFACE} address {PEER_MAC} netns {peer_path}"
+            ))?;
+            up_and_quiet()?;
+            Ok(nix::net::if_::if_nametoindex(INTERFACE)?)
+        })?;
+        let (tap, pass) = inside(&peer, || {
+            up_and_quiet()?;
+            Ok((Tap::open(INTERFACE)?, attach_pass()?))
+        })?;
+        Ok(Self { node, tap, node_mac, node_ifindex, _pass: pass })
+    }
+
+    /// The index of the node's end in its namespace.
+    pub fn node_ifindex(&self) -> u32 {
+        self.node_ifindex
+    }
+
+    /// Attaches the responder to the node's end; it stays for as long as `kernel` lives.
+    pub fn attach(&self, kernel: &mut Kernel, attach: Attach) -> Result<()> {
+        let mode = match attach {
+            Attach::Native => XdpMode::Driver,
+            Attach::Generic => XdpMode::Skb,
+        };
+        inside(&self.node, || {
+            xdp(&mut kernel.ebpf, name::RESPONDER)?.attach_to_if_index(self.node_ifindex, mode)?;
+            Ok(())
+        })
+    }
+
+    /// Gives the node's end both as ordinary addresses.
+    pub fn own(&self, v4: [u8; 4], v6: [u8; 16]) -> Result<()> {
+        let (v4, v6) = (std::net::Ipv4Addr::from(v4), std::net::Ipv6Addr::from(v6));
+        inside(&self.node, || {
+            std::fs::write(format!("/proc/sys/net/ipv6/conf/{INTERFACE}/disable_ipv6"), "0")?;
+            ip(&format!("addr add {v4}/24 dev {INTERFACE}"))?;
+            ip(&format!("addr add {v6}/64 dev {INTERFACE} nodad"))
+        })
+    }
+
+    /// Sends one frame from the peer; the ARP reply or neighbour advertisement that the node sends back, if any.
+    pub fn exchange(&self, frame: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.tap.drain()?;
+        self.tap.send(frame)?;
+        let deadline = Instant::now() + PATIENCE;
+        while let Some(left) = deadline.checked_duration_since(Instant::now()) {
+            let Some(received) = self.tap.receive(left)? else { return Ok(None) };
+            if received.get(6..12) == Some(&self.node_mac) && is_answer(&received) {
+                return Ok(Some(received));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// An ARP reply or a neighbour advertisement, behind any tags. Read without our parser.
+fn is_answer(frame: &[u8]) -> bool {
+    let mut at = 12;
+    while matches!(frame.get(at..at + 2), Some([0x81, 0x00] | [0x88, 0xa8])) {
+        at += 4;
+    }
+    match frame.get(at..at + 2) {
+        Some([0x08, 0x06]) => frame.get(at + 9) == Some(&2),
+        Some([0x86, 0xdd]) => frame.get(at + 42) == Some(&136),
+        _ => false,
+    }
+}
+
+/// A new network namespace, held by a file.
+fn namespace() -> Result<File> {
+    in_thread(|| {
+        unshare(CloneFlags::CLONE_NEWNET).context("a new network namespace")?;
+        File::open("/proc/thread-self/ns/net").context("holding the namespace")
+    })
+}
+
+/// Runs `work` in a thread inside a namespace: namespaces belong to threads.
+fn inside<T: Send>(namespace: &File, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    in_thread(|| {
+        setns(namespace, CloneFlags::CLONE_NEWNET).context("entering a namespace")?;
+        work()
+    })
+}
+
+fn in_thread<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    std::thread::scope(|scope| {
+        scope.spawn(work).join().map_err(|_panic| anyhow!("the thread in the namespace panicked"))?
+    })
+}
+
+/// Brings the interface up without IPv6: the kernel's own traffic would disturb the counters.
+fn up_and_quiet() -> Result<()> {
+    std::fs::write(format!("/proc/sys/net/ipv6/conf/{INTERFACE}/disable_ipv6"), "1")?;
+    ip(&format!("link set {INTERFACE} up"))
+}
+
+fn ip(arguments: &str) -> Result<()> {
+    let status = Command::new("ip").args(arguments.split(' ')).status().context("running ip")?;
+    ensure!(status.success(), "ip {arguments}: {status}");
+    Ok(())
+}
+
+fn attach_pass() -> Result<Ebpf> {
+    let object = need::object("lab.o").map_err(|missing| anyhow!("{missing:?}"))?;
+    let mut ebpf = Ebpf::load_file(object)?;
+    let pass = xdp(&mut ebpf, "lab_pass")?;
+    pass.load()?;
+    pass.attach(INTERFACE, XdpMode::Driver)?;
+    Ok(ebpf)
+}
