@@ -101,10 +101,10 @@ pub struct Key4 {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Key6 {
+    /// The address. First, so that it is stored as two words.
+    pub address: [u8; 16],
     /// The broadcast domain.
     pub segment: SegmentId,
-    /// The address.
-    pub address: [u8; 16],
 }
 
 /// What to do with a request for an address.

@@ -16,12 +16,6 @@ pub trait Frame {
     /// Lends `N` bytes of the frame in place, if they are all there.
     fn view<const N: usize>(&mut self, offset: usize) -> Option<&mut [u8; N]>;
 
-    /// Copies `len` bytes to the start of `into`. `None` if they are not all there or do not fit.
-    fn load<const N: usize>(&self, offset: usize, into: &mut [[u8; 8]; N], len: usize) -> Option<()>;
-
-    /// Copies the first `len` bytes of `from` into the frame. `None` if they are not all there or do not fit.
-    fn store<const N: usize>(&mut self, offset: usize, from: &mut [[u8; 8]; N], len: usize) -> Option<()>;
-
     /// Grows (with unspecified bytes) or shrinks the frame at its end. `None` if the driver refuses.
     fn resize(&mut self, delta: i32) -> Option<()>;
 }

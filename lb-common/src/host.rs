@@ -7,7 +7,7 @@ use crate::{
     eth::Vlans,
     filter::{self, Bit},
     frame::Frame,
-    lease::{Latch, Millis},
+    lease::{Latch, Millis, Nanos, nanos},
     tables::Tables,
 };
 
@@ -36,18 +36,6 @@ impl Frame for Packet {
 
     fn view<const N: usize>(&mut self, offset: usize) -> Option<&mut [u8; N]> {
         self.bytes.get_mut(offset..)?.first_chunk_mut()
-    }
-
-    fn load<const N: usize>(&self, offset: usize, into: &mut [[u8; 8]; N], len: usize) -> Option<()> {
-        let end = offset.checked_add(len)?;
-        into.as_flattened_mut().get_mut(..len)?.copy_from_slice(self.bytes.get(offset..end)?);
-        Some(())
-    }
-
-    fn store<const N: usize>(&mut self, offset: usize, from: &mut [[u8; 8]; N], len: usize) -> Option<()> {
-        let end = offset.checked_add(len)?;
-        self.bytes.get_mut(offset..end)?.copy_from_slice(from.as_flattened().get(..len)?);
-        Some(())
     }
 
     fn resize(&mut self, delta: i32) -> Option<()> {
@@ -129,8 +117,8 @@ impl Tables for Maps {
         self.suppress_until
     }
 
-    fn now(&self) -> Millis {
-        self.now
+    fn now(&self) -> Nanos {
+        nanos(self.now)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Neighbour discovery (RFC 4861): judge a solicitation, and build the advertisement that answers it.
 //!
-//! The IPv6 packet is copied to a fixed buffer, judged and rebuilt there, and stored back: the kernel's verifier
-//! refuses variable slices of the packet itself. Every field of it begins on a unit of 8 bytes, and so does every
-//! option, so the buffer is an array of units: no index can be out of bounds, and an address is two loads.
+//! Every field of the packet begins on a unit of 8 bytes, and so does every option. So the packet is lent as units at
+//! constant offsets, judged and rewritten in place: no copy, no index that could be out of bounds, and an address is
+//! two words (ADR 0010 has the figures).
 //!
 //! ```text
 //! unit  0        version, class, flow label | payload length | next header | hop limit
@@ -35,25 +35,27 @@ pub const SOLICITATION: u8 = 135;
 /// ICMPv6 type of a neighbour advertisement.
 pub const ADVERTISEMENT: u8 = 136;
 
+/// RFC 4861 §4.6: options are counted in units of 8 bytes.
+const UNIT: usize = 8;
 /// Bytes of the IPv6 header.
 const IP: usize = 5 * UNIT;
 /// Bytes of an option-less message.
 const BASE: usize = 3 * UNIT;
-/// Bytes of a message with the one option that an answer has.
-const WITH_OPTION: usize = BASE + UNIT;
-/// RFC 4861 §4.6: options are counted in units of 8 bytes.
-const UNIT: usize = 8;
-/// Units of the longest IPv6 packet we look at; the last is only begun.
-const UNITS: usize = (MAX_FRAME - eth::HEADER).div_ceil(UNIT);
+/// Bytes of both.
+const HEADERS: usize = IP + BASE;
+/// Units of options that fit the longest frame.
+const OPTIONS: usize = (MAX_FRAME - eth::HEADER - HEADERS) / UNIT;
 
+const ALL_NODES_MAC: Mac = [0x33, 0x33, 0, 0, 0, 1];
 /// ff02::1 (RFC 4291 §2.7.1).
 const ALL_NODES: [Unit; 2] = [[0xff, 0x02, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 1]];
-const ALL_NODES_MAC: Mac = [0x33, 0x33, 0, 0, 0, 1];
 
 const SOURCE_LINK_LAYER: u8 = 1;
 const TARGET_LINK_LAYER: u8 = 2;
 const SOLICITED: u8 = 0x40;
 const OVERRIDE: u8 = 0x20;
+
+type Unit = [u8; UNIT];
 
 /// Judges the IPv6 packet at `payload` and answers it if it solicits an address that we hold.
 #[inline(always)]
@@ -62,23 +64,19 @@ pub fn respond<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segment
     if addresses.source == segment.mac {
         return Err(Pass::OwnFrame);
     }
-    let frame_len = frame.len();
-    let mut packet = Buffer([[0; UNIT]; UNITS]);
-    let present = packet.fill(frame, payload, frame_len)?;
-    let message = packet.judge(present)?;
+    let message = Message::parse(frame, payload)?;
+    let key = Aligned(Key6 { segment: segment.id, address: join(message.target) });
     if message.kind == ADVERTISEMENT {
-        return Err(sighting(tables, &packet.key(segment)));
+        return Err(sighting(tables, &key.0));
     }
-    let reply = Reply::decide(&packet, &message, &addresses, segment)?;
-    let entry = tables.entry6(&packet.key(segment)).ok_or(Pass::NsTarget)?;
+    let reply = Reply::decide(&message, &addresses, segment)?;
+    let entry = tables.entry6(&key.0).ok_or(Pass::NsTarget)?;
     match Duty::of(tables, segment, &entry) {
-        Duty::Answer => {}
-        Duty::Suppress => return Ok(Done::NsSuppressed),
-        Duty::Lapsed => return Ok(Done::NsLapsed),
-        Duty::Pass => return Err(Pass::SuppressLimit),
+        Duty::Answer => reply.write(frame, segment, payload),
+        Duty::Suppress => Ok(Done::NsSuppressed),
+        Duty::Lapsed => Ok(Done::NsLapsed),
+        Duty::Pass => Err(Pass::SuppressLimit),
     }
-    reply.write(&mut packet, segment);
-    reply.send(frame, &mut packet, segment, payload, frame_len)
 }
 
 /// Whether a frame is neighbour discovery of the kinds we look at: the only question asked of foreign IPv6 traffic.
@@ -97,45 +95,43 @@ pub const fn solicited_node(address: &Ip6) -> Ip6 {
     [0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, address[13], address[14], address[15]]
 }
 
-type Unit = [u8; UNIT];
-
-/// The packet from the IPv6 header on; what the frame does not fill is zero.
+/// A key on the kernel's stack, where the verifier wants words aligned.
 #[repr(C, align(8))]
-struct Buffer([Unit; UNITS]);
+struct Aligned(Key6);
 
-/// What the checks that RFC 4861 §7.1.1 and §7.1.2 share found.
+/// A message that passed the checks of RFC 4861 §7.1.1 and §7.1.2.
 struct Message {
     kind: u8,
-    /// The first source link-layer option.
-    source_link_layer: Option<Mac>,
-    has_options: bool,
+    source: [Unit; 2],
+    destination: [Unit; 2],
+    target: [Unit; 2],
+    options: Options,
 }
 
-impl Buffer {
-    /// Copies the packet; how many bytes there are.
+/// What the options say.
+struct Options {
+    /// The first source link-layer address.
+    source_link_layer: Option<Mac>,
+    is_empty: bool,
+}
+
+impl Message {
+    /// Version, length, hop limit 255, code 0, checksum, target, options.
     #[inline(always)]
-    fn fill<F: Frame>(&mut self, frame: &F, payload: usize, frame_len: usize) -> Result<usize, Pass> {
+    fn parse<F: Frame>(frame: &mut F, payload: usize) -> Result<Self, Pass> {
+        let frame_len = frame.len();
         if frame_len > MAX_FRAME {
             return Err(Pass::NdpLong);
         }
-        if frame_len < payload + IP + BASE {
-            return Err(Pass::NdpShort);
-        }
-        let present = frame_len - payload;
-        frame.load(payload, &mut self.0, present).ok_or(Pass::Access)?;
-        Ok(present)
-    }
-
-    /// The checks: version, length, hop limit 255, code 0, whole options, checksum, target, options.
-    #[inline(always)]
-    fn judge(&mut self, present: usize) -> Result<Message, Pass> {
-        let [[version, _, _, _, length0, length1, _, hop_limit], _, _, _, _, [kind, code, ..], [target0, ..], ..] =
-            self.0;
+        let headers = frame.view::<HEADERS>(payload).ok_or(Pass::NdpShort)?;
+        let &mut [ip, source0, source1, destination0, destination1, icmp, target0, target1] = units(headers)?;
+        let [version, _, _, _, length0, length1, _, hop_limit] = ip;
+        let [kind, code, ..] = icmp;
         if version >> 4 != 6 {
             return Err(Pass::NdpVersion);
         }
         let length = u16::from_be_bytes([length0, length1]) as usize;
-        if length < BASE || length + IP > present {
+        if length < BASE || payload + IP + length > frame_len {
             return Err(Pass::NdpShort);
         }
         if hop_limit != 255 {
@@ -147,201 +143,190 @@ impl Buffer {
         if !length.is_multiple_of(UNIT) {
             return Err(Pass::NdpOption); // options come in whole units, so one of them ends beyond the packet
         }
-        let options = (length - BASE) / UNIT;
-        self.clear_options_from(options);
-        if self.sum().fold() != 0xffff {
-            return Err(Pass::NdpChecksum);
-        }
-        if target0 == 0xff {
+        let sum = pseudo_header(length)
+            .plus(source0)
+            .plus(source1)
+            .plus(destination0)
+            .plus(destination1)
+            .plus(icmp)
+            .plus(target0)
+            .plus(target1);
+        let options = Options::parse(frame, payload + HEADERS, (length - BASE) / UNIT, sum)?;
+        if target0[0] == 0xff {
             return Err(Pass::NdpMulticastTarget);
         }
-        let source_link_layer = self.source_link_layer(options)?;
-        Ok(Message { kind, source_link_layer, has_options: options != 0 })
+        Ok(Self {
+            kind,
+            source: [source0, source1],
+            destination: [destination0, destination1],
+            target: [target0, target1],
+            options,
+        })
     }
 
-    /// The table's key of the target.
-    #[inline(always)]
-    fn key(&self, segment: &Segment) -> Key6 {
-        let [a, b, c, d, e, f, g, h] = self.0[6];
-        let [i, j, k, l, m, n, o, p] = self.0[7];
-        Key6 { segment: segment.id, address: [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] }
-    }
-
-    /// A unit in native order, for comparison.
-    #[inline(always)]
-    fn word<const INDEX: usize>(&self) -> u64 {
-        u64::from_ne_bytes(self.0[INDEX])
-    }
-
-    /// Whether the packet is sent to the target itself.
+    /// Whether it is sent to the target itself.
     #[inline(always)]
     fn is_to_target(&self) -> bool {
-        self.word::<3>() == self.word::<6>() && self.word::<4>() == self.word::<7>()
+        words(self.destination) == words(self.target)
     }
 
-    /// Whether the packet is sent to the target's solicited-node group (see [`solicited_node`]).
+    /// Whether it is sent to the target's solicited-node group (see [`solicited_node`]).
     #[inline(always)]
     fn is_to_group(&self) -> bool {
         const PREFIX: u64 = u64::from_ne_bytes([0xff, 0x02, 0, 0, 0, 0, 0, 0]);
         const FIXED: u64 = u64::from_ne_bytes([0, 0, 0, 1, 0xff, 0, 0, 0]);
         const LAST_THREE: u64 = u64::from_ne_bytes([0, 0, 0, 0, 0, 0xff, 0xff, 0xff]);
-        self.word::<3>() == PREFIX && self.word::<4>() == FIXED | (self.word::<7>() & LAST_THREE)
+        let [_, target] = words(self.target);
+        words(self.destination) == [PREFIX, FIXED | (target & LAST_THREE)]
     }
 
     /// Whether the sender has no address yet.
     #[inline(always)]
     fn is_from_unspecified(&self) -> bool {
-        self.word::<1>() | self.word::<2>() == 0
+        words(self.source) == [0, 0]
     }
+}
 
-    /// Zeroes the options from `first` on: Ethernet padding does not belong to the checksum.
+impl Options {
+    /// Walks `count` units of options (RFC 4861 §4.6) and adds them to `sum`, which must then be right.
     #[inline(always)]
-    fn clear_options_from(&mut self, first: usize) {
-        let [_, _, _, _, _, _, _, _, options @ ..] = &mut self.0;
-        for (index, unit) in options.iter_mut().enumerate() {
-            if index >= first {
-                *unit = [0; UNIT];
-            }
-        }
-    }
-
-    /// The sum of the ICMPv6 message and its pseudo-header (RFC 8200 §8.1). What is beyond the message is zero.
-    #[inline(always)]
-    fn sum(&self) -> Sum {
-        let [[_, _, _, _, length0, length1, ..], rest @ ..] = &self.0;
-        let pseudo = [0, 0, *length0, *length1, 0, 0, 0, ICMPV6];
-        rest.iter().fold(Sum::default().plus(pseudo), |sum, unit| sum.plus(*unit))
-    }
-
-    /// Walks `units` units of options (RFC 4861 §4.6) for the first source link-layer address.
-    #[inline(always)]
-    fn source_link_layer(&self, units: usize) -> Result<Option<Mac>, Pass> {
-        let [_, _, _, _, _, _, _, _, options @ ..] = &self.0;
-        let mut found = None;
+    fn parse<F: Frame>(frame: &mut F, start: usize, count: usize, sum: Sum) -> Result<Self, Pass> {
+        let mut sum = sum;
+        let mut source_link_layer = None;
         let mut inside = 0; // units of the current option still to come
-        for (index, &[kind, length, m0, m1, m2, m3, m4, m5]) in options.iter().enumerate() {
-            if index >= units {
+        let mut is_whole = true;
+        for index in 0..OPTIONS {
+            if index >= count {
                 break;
             }
+            let unit = *frame.view::<UNIT>(start + index * UNIT).ok_or(Pass::NdpShort)?;
+            sum = sum.plus(unit);
             if inside > 0 {
                 inside -= 1;
                 continue;
             }
+            let [kind, length, m0, m1, m2, m3, m4, m5] = unit;
             let length = length as usize;
-            if length == 0 || length > units - index {
-                return Err(Pass::NdpOption);
+            is_whole &= length != 0 && length <= count - index;
+            if kind == SOURCE_LINK_LAYER && source_link_layer.is_none() {
+                source_link_layer = Some([m0, m1, m2, m3, m4, m5]);
             }
-            if kind == SOURCE_LINK_LAYER && found.is_none() {
-                found = Some([m0, m1, m2, m3, m4, m5]);
-            }
-            inside = length - 1;
+            inside = length.saturating_sub(1);
         }
-        Ok(found)
+        if sum.fold() != 0xffff {
+            return Err(Pass::NdpChecksum);
+        }
+        if !is_whole {
+            return Err(Pass::NdpOption);
+        }
+        Ok(Self { source_link_layer, is_empty: count == 0 })
     }
 }
 
-/// The advertisement that answers a solicitation (RFC 4861 §7.2.4). Its addresses stay in the packet.
+/// The advertisement that answers a solicitation (RFC 4861 §7.2.4).
 struct Reply {
     destination_mac: Mac,
+    destination: [Unit; 2],
+    target: [Unit; 2],
+    flags: u8,
     /// Whether it carries the target link-layer option.
     option: bool,
-    kind: ReplyKind,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ReplyKind {
-    /// To the sender.
-    Solicited,
-    /// To all nodes: the sender probes for a duplicate of an address it has not got yet (RFC 4862 §5.4.3).
-    Duplicate,
+    done: Done,
 }
 
 impl Reply {
     /// What to answer, or why this is not a solicitation to answer.
     #[inline(always)]
-    fn decide(packet: &Buffer, message: &Message, addresses: &Addresses, segment: &Segment) -> Result<Self, Pass> {
-        if !eth::is_station(&addresses.source) || packet.0[1][0] == 0xff {
+    fn decide(message: &Message, addresses: &Addresses, segment: &Segment) -> Result<Self, Pass> {
+        if !eth::is_station(&addresses.source) || message.source[0][0] == 0xff {
             return Err(Pass::NsSender);
         }
         let [group0, group1, ..] = addresses.destination;
         if addresses.destination != segment.mac && (group0 != 0x33 || group1 != 0x33) {
             return Err(Pass::NsDestination);
         }
-        let to_group = packet.is_to_group();
-        if packet.is_from_unspecified() {
-            if !to_group {
-                return Err(Pass::NsDestination); // RFC 4861 §7.1.1
-            }
-            if message.source_link_layer.is_some() {
-                return Err(Pass::NsDadOption); // RFC 4861 §7.1.1
-            }
-            return Ok(Self { destination_mac: ALL_NODES_MAC, option: true, kind: ReplyKind::Duplicate });
+        let to_group = message.is_to_group();
+        if message.is_from_unspecified() {
+            return Self::to_all_nodes(message, to_group);
         }
-        if !to_group && !packet.is_to_target() {
+        if !to_group && !message.is_to_target() {
             return Err(Pass::NsDestination);
         }
-        let destination_mac = message.source_link_layer.unwrap_or(addresses.source);
+        let destination_mac = message.options.source_link_layer.unwrap_or(addresses.source);
         if !eth::is_station(&destination_mac) {
             return Err(Pass::NsSender);
         }
-        // §7.2.4: the option MUST be there when the solicitation was multicast, and MAY be left out otherwise.
-        Ok(Self { destination_mac, option: to_group || message.has_options, kind: ReplyKind::Solicited })
+        Ok(Self {
+            destination_mac,
+            destination: message.source,
+            target: message.target,
+            flags: SOLICITED | OVERRIDE,
+            // §7.2.4: the option MUST be there when the solicitation was multicast, and MAY be left out otherwise.
+            option: to_group || !message.options.is_empty,
+            done: Done::NsAnswered,
+        })
     }
 
-    /// Bytes of ICMPv6.
+    /// Duplicate address detection (RFC 4862 §5.4.3): the sender has no address yet, so all nodes are told.
     #[inline(always)]
-    fn length(&self) -> usize {
-        if self.option { WITH_OPTION } else { BASE }
-    }
-
-    /// Writes the packet over the solicitation: source is the target, destination the sender or all nodes.
-    #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "the length is 24 or 32")]
-    fn write(&self, packet: &mut Buffer, segment: &Segment) {
-        let flags = match self.kind {
-            ReplyKind::Solicited => SOLICITED | OVERRIDE,
-            ReplyKind::Duplicate => OVERRIDE,
-        };
-        packet.clear_options_from(0);
-        let [ip, source0, source1, destination0, destination1, icmp, target0, target1, option, ..] = &mut packet.0;
-        *ip = [0x60, 0, 0, 0, 0, self.length() as u8, ICMPV6, 255];
-        [*destination0, *destination1] = match self.kind {
-            ReplyKind::Solicited => [*source0, *source1],
-            ReplyKind::Duplicate => ALL_NODES,
-        };
-        [*source0, *source1] = [*target0, *target1];
-        *icmp = [ADVERTISEMENT, 0, 0, 0, flags, 0, 0, 0];
-        if self.option {
-            let [m0, m1, m2, m3, m4, m5] = segment.mac;
-            *option = [TARGET_LINK_LAYER, 1, m0, m1, m2, m3, m4, m5];
+    fn to_all_nodes(message: &Message, to_group: bool) -> Result<Self, Pass> {
+        if !to_group {
+            return Err(Pass::NsDestination); // RFC 4861 §7.1.1
         }
-        let [high, low] = packet.sum().checksum();
-        packet.0[5] = [ADVERTISEMENT, 0, high, low, flags, 0, 0, 0];
+        if message.options.source_link_layer.is_some() {
+            return Err(Pass::NsDadOption); // RFC 4861 §7.1.1
+        }
+        Ok(Self {
+            destination_mac: ALL_NODES_MAC,
+            destination: ALL_NODES,
+            target: message.target,
+            flags: OVERRIDE,
+            option: true,
+            done: Done::DadAnswered,
+        })
     }
 
-    /// Puts the packet into the frame, which grows or shrinks to its length.
+    /// Writes the advertisement over the solicitation; the frame grows or shrinks to its length.
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "both lengths are at most 128")]
-    fn send<F: Frame>(
-        &self,
-        frame: &mut F,
-        packet: &mut Buffer,
-        segment: &Segment,
-        payload: usize,
-        frame_len: usize,
-    ) -> Outcome {
-        let length = IP + self.length();
-        let delta = (payload + length) as i32 - frame_len as i32;
+    #[expect(clippy::cast_possible_truncation, reason = "lengths are at most 128")]
+    fn write<F: Frame>(&self, frame: &mut F, segment: &Segment, payload: usize) -> Outcome {
+        let length = if self.option { BASE + UNIT } else { BASE };
+        let delta = (payload + IP + length) as i32 - frame.len() as i32;
         if delta != 0 {
             frame.resize(delta).ok_or(Pass::Resize)?;
         }
-        frame.store(payload, &mut packet.0, length).ok_or(Pass::Access)?;
+        let [m0, m1, m2, m3, m4, m5] = segment.mac;
+        let option = [TARGET_LINK_LAYER, 1, m0, m1, m2, m3, m4, m5];
+        let [source0, source1] = self.target;
+        let [destination0, destination1] = self.destination;
+        let icmp = [ADVERTISEMENT, 0, 0, 0, self.flags, 0, 0, 0];
+        let mut sum = pseudo_header(length)
+            .plus(source0)
+            .plus(source1)
+            .plus(destination0)
+            .plus(destination1)
+            .plus(icmp)
+            .plus(source0)
+            .plus(source1);
+        if self.option {
+            *frame.view::<UNIT>(payload + HEADERS).ok_or(Pass::Access)? = option;
+            sum = sum.plus(option);
+        }
+        let [high, low] = sum.checksum();
+        let headers = frame.view::<HEADERS>(payload).ok_or(Pass::Access)?;
+        *units(headers)? = [
+            [0x60, 0, 0, 0, 0, length as u8, ICMPV6, 255],
+            source0,
+            source1,
+            destination0,
+            destination1,
+            [ADVERTISEMENT, 0, high, low, self.flags, 0, 0, 0],
+            source0,
+            source1,
+        ];
         let addresses = Addresses { destination: self.destination_mac, source: segment.mac };
         addresses.write(frame).ok_or(Pass::Access)?;
-        Ok(match self.kind {
-            ReplyKind::Solicited => Done::NsAnswered,
-            ReplyKind::Duplicate => Done::DadAnswered,
-        })
+        Ok(self.done)
     }
 }
 
@@ -353,4 +338,32 @@ fn sighting<T: Tables>(tables: &T, key: &Key6) -> Pass {
         return Pass::NaTarget;
     }
     Pass::NaSighting
+}
+
+/// The pseudo-header but for its addresses (RFC 8200 §8.1).
+#[inline(always)]
+fn pseudo_header(length: usize) -> Sum {
+    let [.., length0, length1] = length.to_be_bytes();
+    Sum::default().plus([0, 0, length0, length1, 0, 0, 0, ICMPV6])
+}
+
+/// The headers as units.
+#[inline(always)]
+fn units(headers: &mut [u8; HEADERS]) -> Result<&mut [Unit; HEADERS / UNIT], Pass> {
+    let (units, _) = headers.as_chunks_mut::<UNIT>();
+    units.first_chunk_mut().ok_or(Pass::Access)
+}
+
+/// An address as words in native order, for comparison.
+#[inline(always)]
+fn words([high, low]: [Unit; 2]) -> [u64; 2] {
+    [u64::from_ne_bytes(high), u64::from_ne_bytes(low)]
+}
+
+/// An address in one piece.
+#[inline(always)]
+fn join([high, low]: [Unit; 2]) -> Ip6 {
+    let [a, b, c, d, e, f, g, h] = high;
+    let [i, j, k, l, m, n, o, p] = low;
+    [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]
 }

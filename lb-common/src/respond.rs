@@ -13,8 +13,7 @@ use crate::{
 
 /// Judges a frame and, if it asks for an address that this node holds, turns it into the answer.
 ///
-/// On `Err` the frame is untouched, but for [`Pass::Resize`] (no byte changed) and [`Pass::Access`] (the kernel
-/// refused a write it had allowed to check; the frame may be half an answer, which no receiver accepts).
+/// On `Err` the frame is untouched, but for [`Pass::Access`]: it changed its length and was not lent again.
 #[inline(always)]
 pub fn respond<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Outcome {
     let header = Header::parse(frame)?;

@@ -3,7 +3,7 @@
 use crate::{
     abi::{Action, Entry, Key4, Key6, Role, Segment},
     eth::Vlans,
-    lease::{Latch, Millis, State},
+    lease::{Latch, Millis, Nanos, State, nanos},
 };
 
 /// The maps, as the kernel and the host both can offer them.
@@ -22,8 +22,8 @@ pub trait Tables {
     fn trip(&self, found: Latch);
     /// Until when suppress entries count.
     fn suppress_until(&self) -> Millis;
-    /// The monotonic clock; coarse will do (4 ms at 250 Hz).
-    fn now(&self) -> Millis;
+    /// The monotonic clock in nanoseconds; coarse will do (4 ms at 250 Hz).
+    fn now(&self) -> Nanos;
 }
 
 /// What to do with a request for an address of the table.
@@ -49,7 +49,7 @@ impl Duty {
         if state == State::Expired {
             tables.trip(latch);
         }
-        if state != State::Held && now > tables.suppress_until() {
+        if state != State::Held && now > nanos(tables.suppress_until()) {
             return Self::Pass;
         }
         if entry.action != Action::Answer as u8 || segment.role != Role::Holds as u8 {

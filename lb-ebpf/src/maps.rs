@@ -10,7 +10,7 @@ use aya_ebpf::{
 use lb_common::{
     abi::{self, Entry, Key4, Key6, Segment, VlanKey},
     eth::Vlans,
-    lease::{self, Latch, Millis},
+    lease::{self, Latch, Millis, Nanos},
     outcome::{self, Outcome, Pass},
     tables::Tables,
 };
@@ -44,8 +44,6 @@ static LEASE: Array<u64> = Array::with_max_entries(2, 0);
 /// One counter for each way out. Written here, summed over the CPUs by the agent.
 #[map]
 static OUTCOMES: PerCpuArray<u64> = PerCpuArray::with_max_entries(outcome::COUNTERS, 0);
-
-const NANOS_PER_MILLI: u64 = 1_000_000;
 
 /// The maps as seen from the interface that a frame came in by.
 pub(crate) struct Maps {
@@ -109,16 +107,16 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn now(&self) -> Millis {
+    fn now(&self) -> Nanos {
         now()
     }
 }
 
-/// Milliseconds of the coarse monotonic clock.
+/// The coarse monotonic clock.
 #[inline(always)]
-pub(crate) fn now() -> Millis {
+pub(crate) fn now() -> Nanos {
     // SAFETY: the helper has no arguments and no failure.
-    unsafe { bpf_ktime_get_coarse_ns() / NANOS_PER_MILLI }
+    unsafe { bpf_ktime_get_coarse_ns() }
 }
 
 /// A word of the lease map.

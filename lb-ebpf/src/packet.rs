@@ -1,10 +1,6 @@
 //! The frame as packet pointers: the bounds checks, and the only `unsafe` on the packet's path.
 
-use aya_ebpf::{
-    bindings::xdp_md,
-    helpers::generated::{bpf_xdp_adjust_tail, bpf_xdp_get_buff_len, bpf_xdp_load_bytes, bpf_xdp_store_bytes},
-    programs::XdpContext,
-};
+use aya_ebpf::{helpers::generated::bpf_xdp_adjust_tail, programs::XdpContext};
 use lb_common::frame::Frame;
 
 /// The frame of one program run.
@@ -17,18 +13,12 @@ impl<'a> Packet<'a> {
     pub(crate) fn new(ctx: &'a XdpContext) -> Self {
         Self { ctx }
     }
-
-    #[inline(always)]
-    fn md(&self) -> *mut xdp_md {
-        self.ctx.ctx
-    }
 }
 
 impl Frame for Packet<'_> {
     #[inline(always)]
     fn len(&self) -> usize {
-        // SAFETY: the context is the one the kernel passed in.
-        unsafe { bpf_xdp_get_buff_len(self.md()) as usize }
+        self.ctx.data_end() - self.ctx.data()
     }
 
     #[inline(always)]
@@ -42,29 +32,9 @@ impl Frame for Packet<'_> {
     }
 
     #[inline(always)]
-    fn load<const N: usize>(&self, offset: usize, into: &mut [[u8; 8]; N], len: usize) -> Option<()> {
-        if len == 0 || len > N * 8 {
-            return None;
-        }
-        // SAFETY: `into` holds at least `len` bytes; the helper checks the frame's side.
-        let error = unsafe { bpf_xdp_load_bytes(self.md(), offset as u32, into.as_mut_ptr().cast(), len as u32) };
-        (error == 0).then_some(())
-    }
-
-    #[inline(always)]
-    fn store<const N: usize>(&mut self, offset: usize, from: &mut [[u8; 8]; N], len: usize) -> Option<()> {
-        if len == 0 || len > N * 8 {
-            return None;
-        }
-        // SAFETY: `from` holds at least `len` bytes; the helper checks the frame's side.
-        let error = unsafe { bpf_xdp_store_bytes(self.md(), offset as u32, from.as_mut_ptr().cast(), len as u32) };
-        (error == 0).then_some(())
-    }
-
-    #[inline(always)]
     fn resize(&mut self, delta: i32) -> Option<()> {
         // SAFETY: no view of the packet survives `&mut self`; the next one reads its pointers anew.
-        let error = unsafe { bpf_xdp_adjust_tail(self.md(), delta) };
+        let error = unsafe { bpf_xdp_adjust_tail(self.ctx.ctx, delta) };
         (error == 0).then_some(())
     }
 }

@@ -6,7 +6,9 @@
 //!
 //! Needs root and the objects that `cargo xtask build-ebpf` makes.
 
+pub mod bench;
 pub mod kernel;
 pub mod need;
+pub mod stream;
 pub mod tap;
 pub mod veth;

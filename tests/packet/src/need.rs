@@ -6,6 +6,12 @@ use std::path::PathBuf;
 #[derive(Debug)]
 pub struct Missing(String);
 
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "needs {}", self.0)
+    }
+}
+
 /// Root: loading programs asks for capabilities of the initial user namespace.
 pub fn root() -> Result<(), Missing> {
     if nix::unistd::geteuid().is_root() { Ok(()) } else { Err(Missing("root, to load BPF programs".into())) }

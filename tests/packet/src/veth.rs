@@ -35,18 +35,21 @@ pub enum Attach {
     Generic,
 }
 
-/// The pair.
-pub struct Veth {
+/// The pair alone, up and without addresses.
+pub struct Pair {
     node: File,
-    tap: Tap,
-    node_mac: Mac,
-    node_ifindex: u32,
-    /// The pass program at the peer's end, without which a veth drops what the other end sends by `XDP_TX`.
-    _pass: Ebpf,
+    peer: File,
+    /// The index of the node's end in its namespace.
+    pub node_ifindex: u32,
+    /// The index of the peer's end in its namespace.
+    pub peer_ifindex: u32,
 }
 
-impl Veth {
-    /// Makes both namespaces and the pair, both ends `eth0` and up, without addresses.
+impl Pair {
+    /// The name of either end in its namespace.
+    pub const INTERFACE: &'static str = INTERFACE;
+
+    /// Makes both namespaces and the pair.
     pub fn new(node_mac: Mac) -> Result<Self> {
         let (node, peer) = (namespace()?, namespace()?);
         let mac = node_mac.map(|byte| format!("{byte:02x}")).join(":");
@@ -55,19 +58,43 @@ impl Veth {
             ip(&format!(
                 "link add {INTERFACE} address {mac} type veth peer name {INTERFACE} address {PEER_MAC} netns {peer_path}"
             ))?;
-            up_and_quiet()?;
-            Ok(nix::net::if_::if_nametoindex(INTERFACE)?)
+            up_and_quiet()
         })?;
-        let (tap, pass) = inside(&peer, || {
-            up_and_quiet()?;
-            Ok((Tap::open(INTERFACE)?, attach_pass()?))
-        })?;
-        Ok(Self { node, tap, node_mac, node_ifindex, _pass: pass })
+        let peer_ifindex = inside(&peer, up_and_quiet)?;
+        Ok(Self { node, peer, node_ifindex, peer_ifindex })
+    }
+
+    /// Runs `work` in the node's namespace.
+    pub fn in_node<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        inside(&self.node, work)
+    }
+
+    /// Runs `work` in the peer's namespace.
+    pub fn in_peer<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        inside(&self.peer, work)
+    }
+}
+
+/// The pair with someone to talk at the peer's end.
+pub struct Veth {
+    pair: Pair,
+    tap: Tap,
+    node_mac: Mac,
+    /// The pass program at the peer's end, without which a veth drops what the other end sends by `XDP_TX`.
+    _pass: Ebpf,
+}
+
+impl Veth {
+    /// Makes the pair and opens a socket at the peer's end.
+    pub fn new(node_mac: Mac) -> Result<Self> {
+        let pair = Pair::new(node_mac)?;
+        let (tap, pass) = pair.in_peer(|| Ok((Tap::open(INTERFACE)?, attach_pass()?)))?;
+        Ok(Self { pair, tap, node_mac, _pass: pass })
     }
 
     /// The index of the node's end in its namespace.
     pub fn node_ifindex(&self) -> u32 {
-        self.node_ifindex
+        self.pair.node_ifindex
     }
 
     /// Attaches the responder to the node's end; it stays for as long as `kernel` lives.
@@ -76,8 +103,8 @@ impl Veth {
             Attach::Native => XdpMode::Driver,
             Attach::Generic => XdpMode::Skb,
         };
-        inside(&self.node, || {
-            xdp(&mut kernel.ebpf, name::RESPONDER)?.attach_to_if_index(self.node_ifindex, mode)?;
+        self.pair.in_node(|| {
+            xdp(&mut kernel.ebpf, name::RESPONDER)?.attach(INTERFACE, mode)?;
             Ok(())
         })
     }
@@ -85,7 +112,7 @@ impl Veth {
     /// Gives the node's end both as ordinary addresses.
     pub fn own(&self, v4: [u8; 4], v6: [u8; 16]) -> Result<()> {
         let (v4, v6) = (std::net::Ipv4Addr::from(v4), std::net::Ipv6Addr::from(v6));
-        inside(&self.node, || {
+        self.pair.in_node(|| {
             std::fs::write(format!("/proc/sys/net/ipv6/conf/{INTERFACE}/disable_ipv6"), "0")?;
             ip(&format!("addr add {v4}/24 dev {INTERFACE}"))?;
             ip(&format!("addr add {v6}/64 dev {INTERFACE} nodad"))
@@ -142,10 +169,11 @@ fn in_thread<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     })
 }
 
-/// Brings the interface up without IPv6: the kernel's own traffic would disturb the counters.
-fn up_and_quiet() -> Result<()> {
+/// Brings the interface up without IPv6 (the kernel's own traffic would disturb the counters); its index.
+fn up_and_quiet() -> Result<u32> {
     std::fs::write(format!("/proc/sys/net/ipv6/conf/{INTERFACE}/disable_ipv6"), "1")?;
-    ip(&format!("link set {INTERFACE} up"))
+    ip(&format!("link set {INTERFACE} up"))?;
+    Ok(nix::net::if_::if_nametoindex(INTERFACE)?)
 }
 
 fn ip(arguments: &str) -> Result<()> {
