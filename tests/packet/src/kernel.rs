@@ -90,7 +90,12 @@ impl Kernel {
         for word in [renewal.expected, renewal.wanted, renewal.suppress_until] {
             frame.extend_from_slice(&word.to_ne_bytes());
         }
-        let options = TestRunOptions { data_in: Some(&frame), ..TestRunOptions::default() };
+        self.renew_with(&frame)
+    }
+
+    /// Runs the renewal program on any frame of at least 14 bytes.
+    pub fn renew_with(&mut self, frame: &[u8]) -> Result<u32> {
+        let options = TestRunOptions { data_in: Some(frame), ..TestRunOptions::default() };
         let result = xdp(&mut self.ebpf, name::RENEW)?.test_run(options).context("running the renewal")?;
         Ok(result.return_value)
     }
