@@ -1,1 +1,15 @@
-//! stub
+//! The lab (network namespaces on one machine), the tools that ask and answer in it, and handles on Herald's programs.
+//!
+//! The suites are in `tests/*.rs`, the demo and the lab's own command in `src/bin`. Everything needs root, and nothing
+//! here touches an interface or a namespace that it did not make.
+
+pub mod asker;
+pub mod frames;
+pub mod herald;
+pub mod http;
+pub mod lab;
+pub mod mac;
+pub mod need;
+mod packet_socket;
+pub mod responder;
+pub mod wait;

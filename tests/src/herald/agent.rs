@@ -1,0 +1,150 @@
+//! An agent in a lab.
+
+use std::{net::SocketAddr, path::PathBuf, process::Command, time::Duration};
+
+use anyhow::{Context as _, ensure};
+
+use super::{Manifests, Metrics, objects, program};
+use crate::{
+    http,
+    lab::{Host, Lab, Process},
+    wait,
+};
+
+const LISTEN: &str = "127.0.0.1:7480";
+/// A debug build on a busy machine.
+const START: Duration = Duration::from_secs(20);
+
+/// How the program is to be attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Mode {
+    /// The best that works.
+    #[default]
+    Auto,
+    /// In the driver.
+    Native,
+    /// On socket buffers.
+    Generic,
+}
+
+impl Mode {
+    /// As the command line spells it.
+    pub fn flag(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Native => "native",
+            Self::Generic => "generic",
+        }
+    }
+}
+
+/// What differs between tests.
+#[derive(Debug, Clone)]
+pub struct AgentOptions {
+    /// How to attach.
+    pub mode: Mode,
+    /// `--lease`.
+    pub lease: &'static str,
+    /// `--suppress-limit`.
+    pub suppress_limit: &'static str,
+    /// `--handover`.
+    pub handover: &'static str,
+    /// The program; `None` is the one that was built beside the tests.
+    pub binary: Option<PathBuf>,
+}
+
+impl Default for AgentOptions {
+    fn default() -> Self {
+        Self { mode: Mode::Auto, lease: "10s", suppress_limit: "5m", handover: "60s", binary: None }
+    }
+}
+
+/// A running agent.
+#[derive(Debug)]
+pub struct Agent {
+    node: Host,
+    process: Process,
+    bpffs: PathBuf,
+    run_dir: PathBuf,
+}
+
+impl Agent {
+    /// Starts an agent on a node and waits until its program is attached and its first pass is done.
+    pub fn start(lab: &Lab, node: &Host, manifests: &Manifests, options: &AgentOptions) -> anyhow::Result<Self> {
+        let mut agent = Self::launch(lab, node, manifests, options)?;
+        agent.wait_ready(START)?;
+        Ok(agent)
+    }
+
+    /// Starts an agent and does not wait.
+    pub fn launch(lab: &Lab, node: &Host, manifests: &Manifests, options: &AgentOptions) -> anyhow::Result<Self> {
+        let (bpffs, run_dir) = (lab.bpffs(node)?, lab.dir().join(format!("run-{}", node.name)));
+        let mut command = node.netns.command(options.binary.clone().unwrap_or_else(|| program("lb-agent")));
+        command.arg("run").args(["--node", &node.name, "--listen", LISTEN, "--mode", options.mode.flag()]);
+        command.args(["--lease", options.lease, "--suppress-limit", options.suppress_limit]);
+        command.args(["--handover", options.handover]);
+        command.arg("--manifests").arg(manifests.dir()).arg("--bpffs").arg(&bpffs).arg("--run-dir").arg(&run_dir);
+        command.arg("--object").arg(objects().join("herald.o"));
+        let log = lab.dir().join(format!("agent-{}.log", node.name));
+        let process = Process::start(&format!("lb-agent on {}", node.name), command, &log)?;
+        Ok(Self { node: node.clone(), process, bpffs, run_dir })
+    }
+
+    /// Waits until it says that it is ready.
+    pub fn wait_ready(&mut self, limit: Duration) -> anyhow::Result<()> {
+        let (node, server) = (self.node.clone(), self.server());
+        let waited = wait::for_ok(limit, format!("the agent on {} to be ready", node.name), || {
+            match self.process.must_run() {
+                // It will not come back by itself: no use in waiting.
+                Err(error) => Ok(Err(error)),
+                Ok(()) => http::get(&node.netns, server, "/readyz").map(Ok).map_err(|error| format!("{error:#}")),
+            }
+        });
+        waited.with_context(|| self.process.log_tail())?.map(drop)
+    }
+
+    /// What it says of itself, as JSON.
+    pub fn state(&self) -> anyhow::Result<serde_json::Value> {
+        let text = http::get(&self.node.netns, self.server(), "/state")?;
+        serde_json::from_str(&text).with_context(|| format!("/state of the agent on {}", self.node.name))
+    }
+
+    /// Its counters.
+    pub fn metrics(&self) -> anyhow::Result<Metrics> {
+        Ok(Metrics::read(&http::get(&self.node.netns, self.server(), "/metrics")?))
+    }
+
+    /// The node it works for.
+    pub fn node(&self) -> &Host {
+        &self.node
+    }
+
+    /// Where its pins are.
+    pub fn bpffs(&self) -> &PathBuf {
+        &self.bpffs
+    }
+
+    /// Its process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Runs `lb-agent cleanup` on the node, as an operator would once the agent is gone.
+    pub fn cleanup(&self) -> anyhow::Result<()> {
+        let mut command: Command = self.node.netns.command(program("lb-agent"));
+        command.arg("cleanup").arg("--bpffs").arg(&self.bpffs).arg("--run-dir").arg(&self.run_dir);
+        let output = command.output().context("start lb-agent cleanup")?;
+        ensure!(
+            output.status.success(),
+            "lb-agent cleanup on {}: {}{}",
+            self.node.name,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+
+    fn server(&self) -> SocketAddr {
+        LISTEN.parse().expect("a constant address")
+    }
+}
