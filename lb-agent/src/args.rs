@@ -1,0 +1,195 @@
+//! The command line. Every flag is also an environment variable `HERALD_<FLAG>`.
+
+use std::{convert::Infallible, fmt, net::SocketAddr, path::PathBuf, str::FromStr, time};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use lb_plan::agent::NamePatterns;
+
+/// Makes this node answer ARP and NDP for the load balancer addresses it holds.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs the agent.
+    Run(Run),
+    /// Takes everything away that an agent left on this node. The agent must not be running.
+    Cleanup(Cleanup),
+}
+
+/// Where an agent keeps what outlives it.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Places {
+    /// Directory on a BPF file system for pinned maps and links.
+    #[arg(long, env = "HERALD_BPFFS", default_value = "/sys/fs/bpf/herald")]
+    pub bpffs: PathBuf,
+    /// Directory for the record of changed host settings.
+    #[arg(long, env = "HERALD_RUN_DIR", default_value = "/run/herald")]
+    pub run_dir: PathBuf,
+    /// How log lines look.
+    #[arg(long, env = "HERALD_LOG_FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+}
+
+/// Arguments of `cleanup`.
+#[derive(Debug, clap::Args)]
+pub struct Cleanup {
+    /// What outlives the agent.
+    #[command(flatten)]
+    pub places: Places,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Run {
+    /// Directory of manifests.
+    #[arg(long, env = "HERALD_MANIFESTS")]
+    pub manifests: PathBuf,
+    /// The name of this node, as VirtualIPs rank it.
+    #[arg(long, env = "HERALD_NODE")]
+    pub node: String,
+    /// What outlives the agent.
+    #[command(flatten)]
+    pub places: Places,
+    /// How to attach: natively with generic XDP as the fallback, or one of them only.
+    #[arg(long, env = "HERALD_MODE", value_enum, default_value_t)]
+    pub mode: Mode,
+    /// How long the table stays valid without the agent.
+    #[arg(long, env = "HERALD_LEASE", default_value = "10s")]
+    pub lease: Duration,
+    /// For how long an agent that is told to stop leaves its addresses to its successor.
+    #[arg(long, env = "HERALD_HANDOVER", default_value = "60s")]
+    pub handover: Duration,
+    /// How long after the lease suppressed addresses stay suppressed, before everything passes.
+    #[arg(long, env = "HERALD_SUPPRESS_LIMIT", default_value = "5m")]
+    pub suppress_limit: Duration,
+    /// What SIGTERM means: leave the addresses to a successor, or let go and clean up.
+    #[arg(long, env = "HERALD_ON_TERM", value_enum, default_value_t)]
+    pub on_term: OnTerm,
+    /// Interfaces to leave alone: names separated by commas, `*` for any characters. Replaces the default list.
+    #[arg(long, env = "HERALD_EXCLUDE_INTERFACES", value_parser = patterns, default_value_t)]
+    pub exclude_interfaces: NamePatterns,
+    /// Where to serve /metrics, /healthz, /readyz and /state.
+    #[arg(long, env = "HERALD_LISTEN", default_value = "127.0.0.1:7480")]
+    pub listen: SocketAddr,
+    /// The kernel program's object file, in place of the built-in one.
+    #[arg(long, env = "HERALD_OBJECT")]
+    pub object: Option<PathBuf>,
+}
+
+/// How to attach.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// Native, else generic.
+    #[default]
+    Auto,
+    /// Native or not at all.
+    Native,
+    /// Generic or not at all.
+    Generic,
+}
+
+/// What SIGTERM means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum OnTerm {
+    /// The lease is extended once and everything stays.
+    #[default]
+    Handover,
+    /// Addresses are let go and every change is undone.
+    Release,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// A length of time as an argument: `300ms`, `10s`, `5m`, `1h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Duration(time::Duration);
+
+/// Why a text is no [`Duration`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a whole number with one of the units ms, s, m or h, above zero and at most 24h")]
+pub struct DurationError(String);
+
+impl Duration {
+    /// The value.
+    pub const fn get(self) -> time::Duration {
+        self.0
+    }
+
+    /// In milliseconds; at most a day.
+    pub const fn millis(self) -> u64 {
+        self.0.as_secs() * 1_000 + self.0.subsec_millis() as u64
+    }
+}
+
+impl FromStr for Duration {
+    type Err = DurationError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refused = || DurationError(text.to_owned());
+        let trimmed = text.trim();
+        let digits = trimmed.find(|letter: char| !letter.is_ascii_digit()).ok_or_else(refused)?;
+        let (number, unit) = trimmed.split_at(digits);
+        let unit_millis: u64 = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return Err(refused()),
+        };
+        let number: u64 = number.parse().ok().ok_or_else(refused)?;
+        match number.checked_mul(unit_millis) {
+            Some(millis @ 1..=86_400_000) => Ok(Self(time::Duration::from_millis(millis))),
+            Some(_) | None => Err(refused()),
+        }
+    }
+}
+
+impl fmt::Display for Duration {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{:?}", self.0)
+    }
+}
+
+fn patterns(text: &str) -> Result<NamePatterns, Infallible> {
+    text.parse()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_whole_numbers_with_a_unit() {
+        let millis = |text: &str| text.parse::<Duration>().map(Duration::millis).ok();
+
+        assert_eq!(millis("300ms"), Some(300));
+        assert_eq!(millis("10s"), Some(10_000));
+        assert_eq!(millis(" 5m "), Some(300_000));
+        assert_eq!(millis("24h"), Some(86_400_000));
+        for refused in ["", "10", "s", "0s", "-1s", "1.5s", "25h", "1d", "99999999999999999999s", "10 s"] {
+            assert_eq!(millis(refused), None, "{refused:?}");
+        }
+    }
+}

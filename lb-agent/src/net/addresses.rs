@@ -1,0 +1,40 @@
+//! Solicited-node groups and allmulticast.
+//!
+//! A group is an address with `autojoin`: the membership belongs to the interface and outlives the process, which a
+//! packet socket's does not.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use netlink_packet_route::address::{AddressAttribute, AddressFlags};
+use rtnetlink::{LinkUnspec, packet_route::address::AddressMessage};
+
+use super::{Requests, is_errno};
+
+/// Joins; joined already is fine.
+pub(crate) async fn join(requests: &Requests, ifindex: u32, group: Ipv6Addr) -> Result<(), rtnetlink::Error> {
+    let mut request = requests.handle.address().add(ifindex, IpAddr::V6(group), 128);
+    let flags = AddressFlags::Mcautojoin | AddressFlags::Noprefixroute | AddressFlags::Nodad;
+    request.message_mut().attributes.push(AddressAttribute::Flags(flags));
+    tolerate(request.execute().await, libc::EEXIST)
+}
+
+/// Leaves; not joined, or the interface gone, is fine.
+pub(crate) async fn leave(requests: &Requests, ifindex: u32, group: Ipv6Addr) -> Result<(), rtnetlink::Error> {
+    let message: AddressMessage =
+        rtnetlink::AddressMessageBuilder::<Ipv6Addr>::new().index(ifindex).address(group, 128).build();
+    let left = requests.handle.address().del(message).execute().await;
+    tolerate(tolerate(left, libc::EADDRNOTAVAIL), libc::ENODEV)
+}
+
+/// Makes the interface pass every multicast frame, or stop to.
+pub(crate) async fn set_all_multicast(requests: &Requests, ifindex: u32, on: bool) -> Result<(), rtnetlink::Error> {
+    let message = LinkUnspec::new_with_index(ifindex).allmulticast(on).build();
+    tolerate(requests.handle.link().set(message).execute().await, libc::ENODEV)
+}
+
+fn tolerate(result: Result<(), rtnetlink::Error>, errno: i32) -> Result<(), rtnetlink::Error> {
+    match result {
+        Err(error) if is_errno(&error, errno) => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,189 @@
+//! The owner task: the one place where maps, links, host settings and announcements change.
+//!
+//! A pass recomputes the whole wanted state if anything it depends on has changed, applies the difference, and only
+//! then vouches for the table by renewing the lease. It runs on every change and at least once a second. An error of
+//! one object or interface is recorded and tried again with the next pass; it neither stops nor fails the pass.
+
+mod lease;
+mod pass;
+mod stop;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context;
+use lb_api::VirtualIP;
+use lb_plan::agent::{Config, NodePlan, Topology, announce::Schedule};
+use lb_store::{Listing, Reflector};
+use tokio::{sync::watch, time::Instant};
+
+use crate::{
+    announce::Announcer,
+    args::Run,
+    clock,
+    host::HostSettings,
+    net::{Requests, events::Events, links, links::Observed},
+    undo::Undo,
+    view::{Counters, View},
+    xdp::{attach::Attachments, lease::Keeper, object::Object, pins::Pins, tables::Tables},
+};
+
+/// A pass runs at least this often: the lease is renewed with it.
+const PASS: Duration = Duration::from_secs(1);
+/// Links and addresses are read again at least this often: an event may have been lost.
+const AUDIT: Duration = Duration::from_secs(10);
+
+/// The task's state.
+pub(crate) struct Owner {
+    args: Run,
+    config: Config,
+    pins: Pins,
+    object: Object,
+    tables: Tables,
+    keeper: Keeper,
+    attachments: Attachments,
+    host: HostSettings,
+    announcer: Announcer,
+    schedule: Schedule,
+    requests: Requests,
+    events: Events,
+    virtual_ips: Reflector<VirtualIP>,
+    seen: Seen,
+    view: View,
+    published: watch::Sender<View>,
+}
+
+/// What the last plan was made of, and the plan.
+#[derive(Default)]
+struct Seen {
+    listing: Option<Arc<Listing<VirtualIP>>>,
+    observed: BTreeMap<u32, Observed>,
+    topology: Topology,
+    plan: NodePlan,
+    /// The links must be read again.
+    stale: bool,
+    /// Something failed, or must be done again although nothing has changed.
+    retry: bool,
+    audited_at: Duration,
+    counters: Counters,
+    /// What has been logged and still fails.
+    reported: BTreeSet<String>,
+}
+
+impl Owner {
+    /// Loads the kernel program, takes up what an earlier agent left, and connects to the kernel.
+    pub(crate) fn start(
+        args: Run,
+        pins: Pins,
+        undo: Undo,
+        virtual_ips: Reflector<VirtualIP>,
+        published: watch::Sender<View>,
+    ) -> anyhow::Result<Self> {
+        let (object, maps) = Object::load(&pins, args.object.as_deref())?;
+        let standing = lease::standing(&maps)?;
+        let keeper = Keeper::found(standing, clock::nanos(clock::monotonic()));
+        tracing::info!(
+            epoch = keeper.epoch(),
+            "{}",
+            if keeper.is_held() { "taking up the table of an earlier agent" } else { "starting with a new epoch" }
+        );
+        Ok(Self {
+            config: Config { exclude: args.exclude_interfaces.clone() },
+            tables: Tables::read(maps, keeper.epoch())?,
+            attachments: Attachments::new(pins.clone(), args.mode),
+            host: HostSettings::new(undo),
+            announcer: Announcer::open().context("open the packet socket for announcements")?,
+            schedule: Schedule::default(),
+            requests: Requests::connect().context("connect to the kernel's routing socket")?,
+            events: Events::connect().context("subscribe to link and address events")?,
+            seen: Seen { stale: true, ..Seen::default() },
+            view: View::default(),
+            args,
+            pins,
+            object,
+            keeper,
+            virtual_ips,
+            published,
+        })
+    }
+
+    /// Runs until `stop` is done; then hands over or releases. Fails only if the agent can no longer do its work.
+    pub(crate) async fn run(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let mut stop = std::pin::pin!(stop);
+        let mut first = self.virtual_ips.clone();
+        tokio::select! {
+            biased;
+            () = &mut stop => return self.stop().await,
+            ready = first.ready() => ready.context("read the first VirtualIPs")?,
+        }
+        loop {
+            self.pass().await;
+            let wake = Instant::now() + self.idle();
+            tokio::select! {
+                biased;
+                () = &mut stop => return self.stop().await,
+                changed = self.virtual_ips.changed() => changed.context("follow the VirtualIPs")?,
+                event = self.events.changed() => self.link_event(event)?,
+                () = tokio::time::sleep_until(wake) => {}
+            }
+        }
+    }
+
+    /// How long nothing is due.
+    fn idle(&self) -> Duration {
+        let now = clock::monotonic();
+        let renewal = self.view.completed_at + PASS;
+        let due = [self.schedule.next(), self.host.next(), Some(renewal)].into_iter().flatten().min();
+        // A lost lease is taken again at once.
+        if !self.keeper.is_held() || self.seen.stale {
+            return Duration::from_millis(1);
+        }
+        due.unwrap_or(now).saturating_sub(now)
+    }
+
+    fn link_event(&mut self, event: Option<()>) -> anyhow::Result<()> {
+        self.seen.stale = true;
+        if event.is_none() {
+            tracing::warn!("the connection for link events has ended; connecting again");
+            self.events = Events::connect().context("subscribe to link and address events")?;
+        }
+        Ok(())
+    }
+
+    /// Reads links and addresses again if something may have changed, or from time to time. Whether it has read.
+    async fn look(&mut self, now: Duration) -> bool {
+        if !self.seen.stale && now < self.seen.audited_at + AUDIT {
+            return false;
+        }
+        match links::dump(&self.requests).await {
+            Ok(observed) => {
+                self.seen.stale = false;
+                self.seen.audited_at = now;
+                self.seen.observed = observed;
+                true
+            }
+            Err(error) => {
+                self.report(vec![anyhow::Error::new(error).context("read links and addresses")]);
+                self.seen.audited_at = now;
+                self.seen.stale = false;
+                self.seen.retry = true;
+                false
+            }
+        }
+    }
+
+    /// Logs each error once as long as it lasts, and remembers that there is something to try again.
+    fn report(&mut self, errors: Vec<anyhow::Error>) {
+        for error in errors {
+            self.seen.counters.errors += 1;
+            self.seen.retry = true;
+            let text = format!("{error:#}");
+            if self.seen.reported.insert(text.clone()) {
+                tracing::warn!("{text}");
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Writes what the agent knows into the store: its LoadBalancerNode, and the status of VirtualIPs it holds.
+//!
+//! A VirtualIP's status is written on this node's own transition only, and names only this node. The
+//! LoadBalancerNode is written on change, at most once in ten seconds. Neither is on the way of an answer.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use lb_api::{
+    LoadBalancerNode, LoadBalancerNodeSpec, LoadBalancerNodeStatus, VirtualIP, VirtualIPStatus, node::LeaseStatus,
+    virtual_ip::name_of,
+};
+use lb_plan::agent::Held;
+use lb_store::{CreateError, Listing, Reflector, Store, UpdateError};
+use tokio::{sync::watch, time::Instant};
+
+use crate::{args::Run, view::View};
+
+/// Between two writes of the LoadBalancerNode.
+const NODE_INTERVAL: Duration = Duration::from_secs(10);
+/// Statuses written between two looks at the store: each may wake every reader.
+const BATCH: usize = 100;
+/// Between two batches.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Publishes until the store stops.
+pub(crate) async fn publish(
+    store: Store,
+    args: Run,
+    mut virtual_ips: Reflector<VirtualIP>,
+    mut view: watch::Receiver<View>,
+) -> anyhow::Result<()> {
+    virtual_ips.ready().await.context("read the first VirtualIPs")?;
+    let mut writer = Writer { store, node: args.node, last: None };
+    let mut node_due = Instant::now();
+    loop {
+        let now = view.borrow_and_update().clone();
+        let more = if now.passes > 0 { writer.virtual_ips(&now.held, &virtual_ips.current()).await } else { false };
+        if now.passes > 0 && Instant::now() >= node_due && writer.node(&now).await {
+            node_due = Instant::now() + NODE_INTERVAL;
+        }
+        let pause = if more { PAUSE } else { PAUSE * 5 };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+struct Writer {
+    store: Store,
+    node: String,
+    last: Option<LoadBalancerNodeStatus>,
+}
+
+impl Writer {
+    /// Writes what has changed of the VirtualIPs; whether there is more to write.
+    async fn virtual_ips(&mut self, held: &Arc<[Held]>, listing: &Listing<VirtualIP>) -> bool {
+        let due = transitions(&self.node, held, listing);
+        for (object, status) in due.iter().take(BATCH) {
+            let written = VirtualIP { status: Some(status.clone()), ..VirtualIP::clone(object) };
+            match self.store.write_status(&written).await {
+                // It has changed or gone since: the next look sees how.
+                Ok(_) | Err(UpdateError::Conflict(_) | UpdateError::NotFound(_)) => {}
+                Err(error) => tracing::warn!("{:#}", anyhow::Error::new(error)),
+            }
+        }
+        due.len() > BATCH
+    }
+
+    /// Writes the LoadBalancerNode if it has changed; whether it was written.
+    async fn node(&mut self, view: &View) -> bool {
+        let status = LoadBalancerNodeStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            interfaces: view.interfaces.to_vec(),
+            lease: LeaseStatus {
+                duration_seconds: u32::try_from(view.lease.duration_millis / 1_000).unwrap_or(u32::MAX),
+                state: view.lease.state,
+            },
+            ..LoadBalancerNodeStatus::default()
+        };
+        if self.last.as_ref() == Some(&status) {
+            return false;
+        }
+        match self.write_node(&status).await {
+            Ok(()) => self.last = Some(status),
+            Err(error) => tracing::warn!("publish LoadBalancerNode {}: {error:#}", self.node),
+        }
+        true
+    }
+
+    async fn write_node(&self, status: &LoadBalancerNodeStatus) -> anyhow::Result<()> {
+        let mut node = LoadBalancerNode::new(&self.node, LoadBalancerNodeSpec {});
+        match self.store.create(&node).await {
+            Ok(_) | Err(CreateError::AlreadyExists(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        node.status = Some(LoadBalancerNodeStatus { updated_at: Some(Time(Timestamp::now())), ..status.clone() });
+        self.store.write_status(&node).await?;
+        Ok(())
+    }
+}
+
+/// The statuses that this node has to write: it holds and is not named, or is named and does not hold.
+fn transitions(node: &str, held: &[Held], listing: &Listing<VirtualIP>) -> Vec<(Arc<VirtualIP>, VirtualIPStatus)> {
+    let held: BTreeMap<String, &Held> = held.iter().map(|held| (name_of(held.address), held)).collect();
+    let mut due = Vec::new();
+    for (key, object) in &listing.objects {
+        let status = object.status.clone().unwrap_or_default();
+        let named = status.holder.as_deref() == Some(node);
+        let next = match held.get(&key.name) {
+            Some(held) if !named => VirtualIPStatus {
+                holder: Some(node.to_owned()),
+                since: Some(Time(Timestamp::now())),
+                why: Some(held.why.word().to_owned()),
+                ..status
+            },
+            None if named => VirtualIPStatus { holder: None, since: None, why: None, ..status },
+            Some(_) | None => continue,
+        };
+        due.push((Arc::clone(object), next));
+    }
+    due
+}

@@ -1,0 +1,51 @@
+//! What the owner shows of itself: a value, replaced after every pass.
+
+use std::{sync::Arc, time::Duration};
+
+use lb_api::node::{Interface, LeaseState};
+use lb_common::lease::Millis;
+use lb_plan::agent::Held;
+use serde::Serialize;
+
+/// The agent after a pass. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct View {
+    /// The store's digest of the objects that the last pass saw.
+    pub(crate) manifests: Arc<str>,
+    pub(crate) passes: u64,
+    /// On the monotonic clock.
+    pub(crate) completed_at: Duration,
+    /// How long the last pass took.
+    pub(crate) pass_took: Duration,
+    pub(crate) lease: Lease,
+    pub(crate) held: Arc<[Held]>,
+    pub(crate) entries: usize,
+    pub(crate) interfaces: Arc<Vec<Interface>>,
+    /// Objects, interfaces and settings with an error in the last pass.
+    pub(crate) problems: Arc<Vec<String>>,
+    /// Addresses that are being announced.
+    pub(crate) announcing: usize,
+    /// Every interface that is up has the program, and the lease is held.
+    pub(crate) ready: bool,
+    pub(crate) counters: Counters,
+}
+
+/// The lease as shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Lease {
+    pub(crate) state: LeaseState,
+    pub(crate) epoch: u16,
+    /// On the monotonic clock.
+    pub(crate) deadline_millis: Millis,
+    pub(crate) duration_millis: Millis,
+}
+
+/// Events since the start.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counters {
+    pub(crate) announcements: u64,
+    pub(crate) announcement_errors: u64,
+    pub(crate) lease_losses: u64,
+    pub(crate) errors: u64,
+}

@@ -1,0 +1,13 @@
+//! The kernel's half: loading the object, its maps, its links, its lease.
+//!
+//! Everything of value is pinned: it outlives the agent. A new agent opens the pinned maps, takes their content as
+//! applied, and swaps its program into the pinned links.
+
+pub(crate) mod attach;
+pub(crate) mod convert;
+pub(crate) mod filter;
+pub(crate) mod lease;
+pub(crate) mod maps;
+pub(crate) mod object;
+pub(crate) mod pins;
+pub(crate) mod tables;

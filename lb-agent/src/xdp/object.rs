@@ -1,0 +1,60 @@
+//! Loads the kernel program and opens its maps, pinned ones first.
+
+use std::{borrow::Cow, fs, path::Path};
+
+use anyhow::{Context, anyhow};
+use aya::{
+    Ebpf, EbpfLoader,
+    programs::{ProgramError, Xdp},
+};
+use lb_common::abi;
+
+use super::{maps::Maps, pins::Pins};
+
+/// The object that was built with this agent.
+static BUILT_IN: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/herald.o"));
+
+/// The loaded object: both programs are in the kernel.
+#[derive(Debug)]
+pub(crate) struct Object {
+    ebpf: Ebpf,
+}
+
+impl Object {
+    /// Loads the programs and opens or creates the maps.
+    pub(crate) fn load(pins: &Pins, file: Option<&Path>) -> anyhow::Result<(Self, Maps)> {
+        let bytes: Cow<'static, [u8]> = match file {
+            Some(path) => fs::read(path).with_context(|| format!("read the kernel program {}", path.display()))?.into(),
+            None => BUILT_IN.into(),
+        };
+        let paths = abi::MAPS.map(|name| (name, pins.map(name)));
+        let mut loader = EbpfLoader::new();
+        for (name, path) in &paths {
+            loader.map_pin_path(name, path.as_path());
+        }
+        // Compiled in, and silent unless somebody builds an object that asks for more.
+        loader.override_global(aya_log::LEVEL, &0_u8, false);
+        let mut ebpf = loader.load(&bytes).context("load the kernel program")?;
+        let maps = Maps::take(&mut ebpf)?;
+        let mut object = Self { ebpf };
+        object.responder()?.load().context("the kernel's verifier refused the responder")?;
+        object.renewal()?.load().context("the kernel's verifier refused the lease renewal")?;
+        Ok((object, maps))
+    }
+
+    /// The program on interfaces.
+    pub(crate) fn responder(&mut self) -> anyhow::Result<&mut Xdp> {
+        self.program(abi::name::RESPONDER)
+    }
+
+    /// The program that renews the lease.
+    pub(crate) fn renewal(&mut self) -> anyhow::Result<&mut Xdp> {
+        self.program(abi::name::RENEW)
+    }
+
+    fn program(&mut self, name: &str) -> anyhow::Result<&mut Xdp> {
+        let program = self.ebpf.program_mut(name).ok_or_else(|| anyhow!("the object has no program {name}"))?;
+        let xdp: Result<&mut Xdp, ProgramError> = program.try_into();
+        xdp.with_context(|| format!("program {name} is not an XDP program"))
+    }
+}

@@ -1,0 +1,76 @@
+//! Where pinned maps and links are.
+//!
+//! `<bpffs>/maps/<NAME>.abi<N>`: a map whose layout changed has another name. `<bpffs>/links/<ifindex>`: an interface
+//! that is made again has another index, and renaming one changes nothing.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use lb_common::abi;
+use nix::sys::statfs::{self, BPF_FS_MAGIC};
+
+/// The pinned objects of one agent.
+#[derive(Debug, Clone)]
+pub(crate) struct Pins {
+    root: PathBuf,
+}
+
+/// Why there is no place for pins.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PinsError {
+    #[error("{0} is not on a BPF file system: run `mount -t bpf bpf /sys/fs/bpf`, or name another place with --bpffs")]
+    NotBpf(PathBuf),
+    #[error("prepare {path} for pinned maps and links")]
+    Io { path: PathBuf, source: io::Error },
+}
+
+impl Pins {
+    pub(crate) fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// Makes the directories; refuses another file system, where pinning fails later and less clearly.
+    pub(crate) fn prepare(&self) -> Result<(), PinsError> {
+        let existing = self.root.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+        let kind = statfs::statfs(existing)
+            .map_err(|errno| PinsError::Io { path: existing.to_owned(), source: errno.into() })?;
+        if kind.filesystem_type() != BPF_FS_MAGIC {
+            return Err(PinsError::NotBpf(self.root.clone()));
+        }
+        for path in [self.maps(), self.links()] {
+            fs::create_dir_all(&path).map_err(|source| PinsError::Io { path, source })?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn maps(&self) -> PathBuf {
+        self.root.join("maps")
+    }
+
+    pub(crate) fn map(&self, name: &str) -> PathBuf {
+        self.maps().join(format!("{name}.abi{}", abi::ABI))
+    }
+
+    pub(crate) fn links(&self) -> PathBuf {
+        self.root.join("links")
+    }
+
+    pub(crate) fn link(&self, ifindex: u32) -> PathBuf {
+        self.links().join(ifindex.to_string())
+    }
+
+    /// The interfaces that have a pinned link.
+    pub(crate) fn pinned_links(&self) -> io::Result<Vec<u32>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.links())? {
+            found.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
+        }
+        Ok(found)
+    }
+}

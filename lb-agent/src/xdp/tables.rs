@@ -1,0 +1,222 @@
+//! What is in the maps, and the only code that writes it there.
+//!
+//! The agent remembers what it wrote; at the start it reads what an earlier agent left. An entry's slot is unique as
+//! long as the maps live; its generation grows each time it answers again.
+//!
+//! Invariant: the sender filter's bit is set before an entry is inserted and cleared after it is removed.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use aya::maps::MapError;
+use lb_common::abi::{self, Entry, FILTER_WORDS, IFINDEX_ARRAY};
+use lb_plan::agent::{Action, EntryKey, Operation, Segment, SegmentKey, Table};
+
+use super::{
+    convert::{self, Key},
+    filter::{Filter, Write},
+    maps::Maps,
+};
+
+/// The applied state, with the maps it is in.
+pub(crate) struct Tables {
+    maps: Maps,
+    segments: BTreeMap<SegmentKey, Segment>,
+    entries: BTreeMap<EntryKey, Entry>,
+    filter: Filter,
+    next_slot: u32,
+    epoch: u16,
+}
+
+impl Tables {
+    /// Reads what the maps hold. Entries that answer in another epoch than `epoch` are as good as suppressed.
+    pub(crate) fn read(maps: Maps, epoch: u16) -> anyhow::Result<Self> {
+        let words: Result<Vec<u64>, MapError> = (0..FILTER_WORDS).map(|index| maps.filter.get(&index, 0)).collect();
+        let mut tables = Self {
+            segments: read_segments(&maps).context("read the segments")?,
+            entries: read_entries(&maps).context("read the entries")?,
+            filter: Filter::of(words.context("read the sender filter")?),
+            maps,
+            next_slot: 0,
+            epoch,
+        };
+        tables.next_slot = tables.entries.values().map(|entry| entry.slot).max().map_or(0, |slot| slot + 1);
+        for key in tables.entries.keys() {
+            if let Some(write) = tables.filter.add(Key::from(*key)) {
+                write_word(&mut tables.maps, write).context("write the sender filter")?;
+            }
+        }
+        for write in tables.filter.sweep() {
+            write_word(&mut tables.maps, write).context("write the sender filter")?;
+        }
+        Ok(tables)
+    }
+
+    /// The lease was lost: no entry answers any more, and none may come back to life in a later epoch.
+    pub(crate) fn start_over(&mut self, epoch: u16) -> Vec<anyhow::Error> {
+        self.epoch = epoch;
+        let answering: Vec<EntryKey> =
+            self.entries.iter().filter(|(_, entry)| answers(entry)).map(|(key, _)| *key).collect();
+        answering.into_iter().filter_map(|key| self.set_entry(key, Action::Suppress).err()).collect()
+    }
+
+    /// Does one step.
+    pub(crate) fn apply(&mut self, operation: Operation) -> anyhow::Result<()> {
+        match operation {
+            Operation::SetSegment(key, segment) => self.set_segment(key, segment),
+            Operation::RemoveSegment(key) => self.remove_segment(key),
+            Operation::SetEntry(key, action) => self.set_entry(key, action),
+            Operation::RemoveEntry(key) => self.remove_entry(key),
+        }
+    }
+
+    pub(crate) fn entry_count(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn epoch(&self) -> u16 {
+        self.epoch
+    }
+
+    /// The addresses that answer on a segment.
+    pub(crate) fn answers_on(&self, segment: u32) -> impl Iterator<Item = EntryKey> {
+        let epoch = self.epoch;
+        self.entries
+            .iter()
+            .filter(move |(key, entry)| key.segment == segment && entry.epoch == epoch && answers(entry))
+            .map(|(key, _)| *key)
+    }
+
+    /// The maps, for the lease and the counters.
+    pub(crate) fn maps(&self) -> &Maps {
+        &self.maps
+    }
+
+    fn set_segment(&mut self, key: SegmentKey, segment: Segment) -> anyhow::Result<()> {
+        let value = convert::segment(segment);
+        match array_index(key) {
+            Some(index) => self.maps.segments.set(index, value, 0),
+            None => self.maps.vlan_segments.insert(convert::vlan_key(key), value, 0),
+        }
+        .with_context(|| format!("write the segment of {key:?}"))?;
+        self.segments.insert(key, segment);
+        Ok(())
+    }
+
+    fn remove_segment(&mut self, key: SegmentKey) -> anyhow::Result<()> {
+        match array_index(key) {
+            Some(index) => self.maps.segments.set(index, abi::Segment::default(), 0),
+            None => absent_is_fine(self.maps.vlan_segments.remove(&convert::vlan_key(key))),
+        }
+        .with_context(|| format!("remove the segment of {key:?}"))?;
+        self.segments.remove(&key);
+        Ok(())
+    }
+
+    fn set_entry(&mut self, key: EntryKey, action: Action) -> anyhow::Result<()> {
+        let old = self.entries.get(&key);
+        let entry = Entry {
+            slot: old.map_or(self.next_slot, |entry| entry.slot),
+            generation: match (old, action) {
+                (None, _) => 1,
+                (Some(old), Action::Answer) => old.generation + 1,
+                (Some(old), Action::Suppress) => old.generation,
+            },
+            epoch: self.epoch,
+            action: convert::action(action),
+            pad: 0,
+        };
+        let new = old.is_none();
+        if new {
+            self.need_filter(key)?;
+        }
+        match Key::from(key) {
+            Key::V4(key) => self.maps.v4.insert(key, entry, 0),
+            Key::V6(key) => self.maps.v6.insert(key, entry, 0),
+        }
+        .with_context(|| format!("write {} on segment {}", key.address, key.segment))?;
+        if new {
+            self.next_slot += 1;
+        }
+        self.entries.insert(key, entry);
+        Ok(())
+    }
+
+    fn remove_entry(&mut self, key: EntryKey) -> anyhow::Result<()> {
+        absent_is_fine(match Key::from(key) {
+            Key::V4(key) => self.maps.v4.remove(&key),
+            Key::V6(key) => self.maps.v6.remove(&key),
+        })
+        .with_context(|| format!("remove {} from segment {}", key.address, key.segment))?;
+        self.entries.remove(&key);
+        if let Some(write) = self.filter.remove(Key::from(key)) {
+            write_word(&mut self.maps, write).context("write the sender filter")?;
+        }
+        Ok(())
+    }
+
+    fn need_filter(&mut self, key: EntryKey) -> anyhow::Result<()> {
+        let Some(write) = self.filter.add(Key::from(key)) else { return Ok(()) };
+        write_word(&mut self.maps, write).context("write the sender filter")
+    }
+}
+
+impl Table for Tables {
+    fn segments(&self) -> &BTreeMap<SegmentKey, Segment> {
+        &self.segments
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (EntryKey, Action)> {
+        self.entries.iter().map(|(key, entry)| {
+            let now = answers(entry) && entry.epoch == self.epoch;
+            (*key, if now { Action::Answer } else { Action::Suppress })
+        })
+    }
+}
+
+fn answers(entry: &Entry) -> bool {
+    entry.action == abi::Action::Answer as u8
+}
+
+fn read_segments(maps: &Maps) -> Result<BTreeMap<SegmentKey, Segment>, MapError> {
+    let mut segments = BTreeMap::new();
+    for ifindex in 0..IFINDEX_ARRAY {
+        let found = convert::from_segment(maps.segments.get(&ifindex, 0)?);
+        segments.extend(found.map(|segment| (SegmentKey { ifindex, outer: 0, inner: 0 }, segment)));
+    }
+    for item in maps.vlan_segments.iter() {
+        let (key, segment) = item?;
+        segments.extend(convert::from_segment(segment).map(|segment| (convert::from_vlan_key(key), segment)));
+    }
+    Ok(segments)
+}
+
+fn read_entries(maps: &Maps) -> Result<BTreeMap<EntryKey, Entry>, MapError> {
+    let mut entries = BTreeMap::new();
+    for item in maps.v4.iter() {
+        let (key, entry) = item?;
+        entries.insert(convert::from_key4(key), entry);
+    }
+    for item in maps.v6.iter() {
+        let (key, entry) = item?;
+        entries.insert(convert::from_key6(key), entry);
+    }
+    Ok(entries)
+}
+
+/// Untagged arrivals of interfaces with a small index are in the array.
+fn array_index(key: SegmentKey) -> Option<u32> {
+    (key.outer == 0 && key.inner == 0 && key.ifindex < IFINDEX_ARRAY).then_some(key.ifindex)
+}
+
+fn write_word(maps: &mut Maps, write: Write) -> Result<(), MapError> {
+    maps.filter.set(write.index, write.word, 0)
+}
+
+fn absent_is_fine(result: Result<(), MapError>) -> Result<(), MapError> {
+    match result {
+        Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+        Err(MapError::KeyNotFound) => Ok(()),
+        other => other,
+    }
+}
