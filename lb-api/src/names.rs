@@ -44,4 +44,6 @@ pub mod condition {
     pub const NOT_ALL_IPS_ASSIGNED: &str = "NotAllIPsAssigned";
     /// What a user wrote on the Service and Herald cannot honour as written: `True` while there is such a thing.
     pub const INVALID: &str = "lb.herald.dev/Invalid";
+    /// Reason of [`INVALID`] `True`.
+    pub const INVALID_VALUE: &str = "InvalidValue";
 }

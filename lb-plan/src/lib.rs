@@ -4,4 +4,5 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod controller;
 pub mod ownership;

@@ -1,0 +1,216 @@
+//! What the controller writes: from everything it sees to the steps that make it right.
+//!
+//! ```text
+//! Nodes, classes ──► cluster: pools, who may hold ─┐
+//! Services ────────► choice: whose, which class ───┤
+//!                    wish: count, families ────────┼─► allocate: slots and addresses ─► rank ─► steps
+//! VirtualIPs ──────► inventory: who has what ──────┘                                     status ─┘
+//! ```
+//!
+//! Pure, level-triggered: [`plan`] looks at a [`Snapshot`] and says what differs from what should be. Planning again
+//! after every step was applied yields nothing; after some were, the rest. So a controller that dies between any two
+//! steps loses nothing, and one that restarts moves nothing.
+//!
+//! What is never cleared in doubt:
+//! * Without any class object nothing is released or deleted: the classes may be on their way.
+//! * A Service whose recorded class is gone keeps its addresses and their rankings as they are, and gets no more.
+//! * A Service or Node that may stand in a document that cannot be read counts as there.
+//! * A pool whose entries are not all usable, or that is empty, takes no address from anybody. An address that a whole
+//!   and readable pool does not contain any more is given back and replaced: this is an edit that the controller has
+//!   seen, and judging it by the class alone gives the same result after a restart.
+//!
+//! A Service shows an address only after its VirtualIP is written, and stops showing it before the VirtualIP is
+//! released. The order of the steps is that of [`Action`].
+
+use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use k8s_openapi::api::{
+    core::v1::{Node, Service},
+    events::v1::Event,
+};
+use lb_api::{MetalLoadBalancerClass, VirtualIP};
+
+mod allocate;
+mod choice;
+mod cluster;
+mod event;
+mod inventory;
+mod pool;
+pub mod rank;
+mod status;
+mod steps;
+mod wish;
+
+/// Everything that the controller knows at a moment.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// All Services.
+    pub services: Vec<Arc<Service>>,
+    /// All Nodes.
+    pub nodes: Vec<Arc<Node>>,
+    /// All classes.
+    pub classes: Vec<Arc<MetalLoadBalancerClass>>,
+    /// All VirtualIPs.
+    pub virtual_ips: Vec<Arc<VirtualIP>>,
+    /// All Events, the controller's own among them.
+    pub events: Vec<Arc<Event>>,
+    /// What may exist besides.
+    pub doubts: Doubts,
+    /// Addresses whose creation was refused a moment ago although no VirtualIP of theirs is listed.
+    pub refused: BTreeSet<IpAddr>,
+    /// The time.
+    pub now: Timestamp,
+    /// How long a released address is kept for its former owner.
+    pub quarantine: Duration,
+}
+
+/// What may exist although it is not listed, by kind.
+#[derive(Debug, Clone, Default)]
+pub struct Doubts {
+    /// Services.
+    pub services: Doubt,
+    /// Nodes.
+    pub nodes: Doubt,
+    /// Classes.
+    pub classes: Doubt,
+    /// VirtualIPs.
+    pub virtual_ips: Doubt,
+}
+
+/// What may exist although it is not listed, because its document cannot be read.
+#[derive(Debug, Clone, Default)]
+pub struct Doubt {
+    /// By namespace (empty if there is none) and name.
+    pub names: BTreeSet<(String, String)>,
+    /// It is not even known what is missing.
+    pub anything: bool,
+}
+
+impl Doubt {
+    /// Whether the object, which is not listed, may exist.
+    pub fn may_exist(&self, namespace: &str, name: &str) -> bool {
+        self.anything || self.names.iter().any(|(space, other)| space == namespace && other == name)
+    }
+}
+
+/// What has to be done, in this order.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// The steps. Each stands for itself: one that fails stops no other.
+    pub steps: Vec<Step>,
+    /// When to plan again even if nothing changes.
+    pub deadline: Option<Timestamp>,
+    /// What there is, for metrics.
+    pub figures: Figures,
+}
+
+/// One write, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// The write.
+    pub action: Action,
+    /// Why.
+    pub why: Why,
+}
+
+/// A write. Objects that exist carry the resourceVersion that was judged.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Write a Service's status.
+    WriteStatus(Box<Service>),
+    /// Replace the spec of a VirtualIP. Releases come before what they make room for.
+    Update(Box<VirtualIP>),
+    /// Take an address. The create is the lock: "it exists" means that somebody else was first.
+    Create(Box<VirtualIP>),
+    /// Forget an address.
+    Delete(Arc<VirtualIP>),
+    /// Tell something; "it exists" means that it was told.
+    CreateEvent(Box<Event>),
+    /// Forget what was told.
+    DeleteEvent(Arc<Event>),
+}
+
+/// Why a step is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Why {
+    /// The Service should have one more address.
+    Wanted,
+    /// The user asked for this address.
+    Requested,
+    /// The Service shows the address already.
+    Shown,
+    /// The former owner is back.
+    TakenBack,
+    /// The pool is full: the oldest released address goes to a new owner.
+    PoolFull,
+    /// The Service is gone.
+    ServiceGone,
+    /// The Service is no longer one of Herald's.
+    NotOurs,
+    /// The Service wants fewer addresses, or none of this family.
+    NotWanted,
+    /// The slot has, or shall have, another address.
+    Replaced,
+    /// The address is not in the class's pool any more.
+    OutsidePool,
+    /// The ranking, the interfaces or the class's name differ.
+    Ranked,
+    /// The quarantine is over.
+    QuarantineOver,
+    /// The status differs.
+    Status,
+    /// There is something to tell.
+    Told,
+    /// It was told an hour ago.
+    Old,
+}
+
+impl Why {
+    /// The word for logs and metrics.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Wanted => "wanted",
+            Self::Requested => "requested",
+            Self::Shown => "shown",
+            Self::TakenBack => "taken-back",
+            Self::PoolFull => "pool-full",
+            Self::ServiceGone => "service-gone",
+            Self::NotOurs => "not-ours",
+            Self::NotWanted => "not-wanted",
+            Self::Replaced => "replaced",
+            Self::OutsidePool => "outside-pool",
+            Self::Ranked => "ranked",
+            Self::QuarantineOver => "quarantine-over",
+            Self::Status => "status",
+            Self::Told => "told",
+            Self::Old => "old",
+        }
+    }
+}
+
+/// What there is at the moment of a plan.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Services that are bound to a class.
+    pub services: usize,
+    /// Addresses that these want.
+    pub wanted: u64,
+    /// Addresses that they have.
+    pub assigned: u64,
+    /// Addresses in quarantine.
+    pub released: usize,
+}
+
+/// Decides what has to be done.
+pub fn plan(snapshot: &Snapshot) -> Plan {
+    let inventory = inventory::Inventory::read(&snapshot.virtual_ips);
+    let cluster = cluster::Cluster::read(snapshot, &inventory);
+    let mut claimants = choice::claimants(snapshot, &cluster);
+    wish::read(&mut claimants, &cluster, &inventory);
+    let allocation = allocate::allocate(snapshot, &cluster, &mut claimants, &inventory);
+    steps::build(snapshot, &cluster, &claimants, &inventory, &allocation)
+}
+
+#[cfg(test)]
+mod tests;
