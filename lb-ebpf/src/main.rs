@@ -39,7 +39,7 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
 }
 
-// The kernel offers its GPL-only helpers (the coarse clock among them) to GPL-compatible programs only.
+// GPL-only helpers (the coarse clock among them) ask for it: of its two licences the object takes this one.
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+static LICENSE: [u8; 4] = *b"GPL\0";
