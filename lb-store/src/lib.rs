@@ -8,15 +8,19 @@
 //! [`Rejection`] by file, line and field; everything else keeps working.
 #![forbid(unsafe_code)]
 
+mod defaults;
+mod digest;
 mod directory;
+mod document;
 mod error;
+mod kind;
 mod listing;
 mod object;
 mod rejection;
 
 pub use directory::{Directory, Writer};
 pub use error::{CreateError, DeleteError, OpenError, Stopped, UpdateError};
-pub use listing::{Doubt, Listing, Reflector};
+pub use listing::{Listing, Reflector};
 pub use object::{Key, Object, Preconditions};
 pub use rejection::{Effect, Rejection};
 
@@ -47,6 +51,14 @@ impl Store {
     pub fn rejections(&self) -> tokio::sync::watch::Receiver<std::sync::Arc<Vec<Rejection>>> {
         match self {
             Self::Directory(directory) => directory.rejections(),
+        }
+    }
+
+    /// Waits until listings taken from now on show everything this store has written so far. Without it they do so
+    /// soon, and who plans on an older listing meets his own writes as conflicts.
+    pub async fn sync(&self) -> Result<(), Stopped> {
+        match self {
+            Self::Directory(directory) => directory.sync().await,
         }
     }
 

@@ -1,7 +1,9 @@
 //! The newest state of one kind, and how to follow it.
 
 use std::{
+    any::Any,
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::Arc,
 };
 
@@ -18,42 +20,35 @@ pub struct Listing<K> {
     pub digest: Arc<str>,
     /// Whether the first reading is complete. Before that nothing may be concluded from an object's absence.
     pub synced: bool,
-    /// Objects that are not in [`Self::objects`] only because their document cannot be used.
-    pub doubt: Doubt,
-}
-
-/// What may exist although it is not listed.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Doubt {
-    /// Objects whose document is rejected and that have no last good state.
-    pub objects: BTreeSet<Key>,
-    /// Some document cannot be read so far as to know what object it is.
-    pub anything: bool,
+    /// Objects that are not in [`Self::objects`] only because their document cannot be used and no last good state of
+    /// them is known (after a start with a bad file).
+    pub doubtful: BTreeSet<Key>,
 }
 
 impl<K> Listing<K> {
     /// Whether the object is gone for sure. Nothing may be released or cleared for one that is not listed while it
     /// may stand in a document that does not parse.
     pub fn is_gone(&self, key: &Key) -> bool {
-        self.synced && !self.doubt.anything && !self.objects.contains_key(key) && !self.doubt.objects.contains(key)
+        self.synced && !self.objects.contains_key(key) && !self.doubtful.contains(key)
     }
 }
 
 impl<K> Default for Listing<K> {
     fn default() -> Self {
-        Self { objects: BTreeMap::new(), digest: Arc::from(""), synced: false, doubt: Doubt::default() }
+        Self { objects: BTreeMap::new(), digest: Arc::from(""), synced: false, doubtful: BTreeSet::new() }
     }
 }
 
-/// Follows the objects of one kind. Clones follow independently.
-#[derive(Debug)]
+/// Follows the objects of one kind. Clones follow independently. Keeps its store running.
 pub struct Reflector<K> {
     receiver: watch::Receiver<Arc<Listing<K>>>,
+    /// What must live for the listings to go on.
+    store: Arc<dyn Any + Send + Sync>,
 }
 
 impl<K> Reflector<K> {
-    pub(crate) fn new(receiver: watch::Receiver<Arc<Listing<K>>>) -> Self {
-        Self { receiver }
+    pub(crate) fn new(receiver: watch::Receiver<Arc<Listing<K>>>, store: Arc<dyn Any + Send + Sync>) -> Self {
+        Self { receiver, store }
     }
 
     /// Waits until the first listing is complete.
@@ -77,6 +72,12 @@ impl<K> Reflector<K> {
 
 impl<K> Clone for Reflector<K> {
     fn clone(&self) -> Self {
-        Self { receiver: self.receiver.clone() }
+        Self { receiver: self.receiver.clone(), store: Arc::clone(&self.store) }
+    }
+}
+
+impl<K> fmt::Debug for Reflector<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reflector").field("objects", &self.receiver.borrow().objects.len()).finish_non_exhaustive()
     }
 }

@@ -1,0 +1,106 @@
+//! What an API server fills in when it stores an object, so that an object from a directory looks the same.
+//!
+//! The directory stands for a dual-stack cluster whose first family is IPv4.
+
+use std::any::Any;
+
+use k8s_openapi::{
+    api::core::v1::{Service, ServiceSpec},
+    apimachinery::pkg::util::intstr::IntOrString,
+};
+
+/// Fills in the defaults of the kinds that have any.
+pub(crate) fn apply(object: &mut dyn Any) {
+    if let Some(service) = object.downcast_mut::<Service>()
+        && let Some(spec) = &mut service.spec
+    {
+        self::service(spec);
+    }
+}
+
+/// Kubernetes API: `SetDefaults_Service`, and the families as the Service registry sets them.
+fn service(spec: &mut ServiceSpec) {
+    let type_ = spec.type_.get_or_insert_with(|| "ClusterIP".into()).clone();
+    spec.session_affinity.get_or_insert_with(|| "None".into());
+    for port in spec.ports.iter_mut().flatten() {
+        port.protocol.get_or_insert_with(|| "TCP".into());
+        port.target_port.get_or_insert(IntOrString::Int(port.port));
+    }
+    if type_ == "ExternalName" {
+        return;
+    }
+    spec.internal_traffic_policy.get_or_insert_with(|| "Cluster".into());
+    if type_ == "NodePort" || type_ == "LoadBalancer" {
+        spec.external_traffic_policy.get_or_insert_with(|| "Cluster".into());
+    }
+    if type_ == "LoadBalancer" {
+        spec.allocate_load_balancer_node_ports.get_or_insert(true);
+    }
+    families(spec);
+}
+
+fn families(spec: &mut ServiceSpec) {
+    let families = spec.ip_families.get_or_insert_default();
+    let two = families.len() > 1;
+    let policy = spec.ip_family_policy.get_or_insert_with(|| {
+        // Two listed families ask for two.
+        if two { "RequireDualStack" } else { "SingleStack" }.into()
+    });
+    if families.is_empty() {
+        families.push("IPv4".into());
+    }
+    if policy != "SingleStack" && families.len() == 1 {
+        let other = if families.iter().any(|family| family == "IPv4") { "IPv6" } else { "IPv4" };
+        families.push(other.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn defaulted(spec: ServiceSpec) -> ServiceSpec {
+        let mut service = Service { spec: Some(spec), ..Service::default() };
+        apply(&mut service);
+        service.spec.expect("was set")
+    }
+
+    fn families_of(policy: Option<&str>, families: &[&str]) -> (String, Vec<String>) {
+        let spec = defaulted(ServiceSpec {
+            type_: Some("LoadBalancer".into()),
+            ip_family_policy: policy.map(str::to_owned),
+            ip_families: Some(families.iter().map(|&family| family.to_owned()).collect()),
+            ..ServiceSpec::default()
+        });
+        (spec.ip_family_policy.expect("default"), spec.ip_families.expect("default"))
+    }
+
+    #[test]
+    fn families_follow_the_policy() {
+        let both = vec!["IPv4".to_owned(), "IPv6".to_owned()];
+        assert_eq!(families_of(None, &[]), ("SingleStack".into(), vec!["IPv4".into()]));
+        assert_eq!(families_of(None, &["IPv6"]), ("SingleStack".into(), vec!["IPv6".into()]));
+        assert_eq!(families_of(None, &["IPv4", "IPv6"]), ("RequireDualStack".into(), both.clone()));
+        assert_eq!(families_of(Some("PreferDualStack"), &[]), ("PreferDualStack".into(), both));
+        let turned = vec!["IPv6".to_owned(), "IPv4".to_owned()];
+        assert_eq!(families_of(Some("RequireDualStack"), &["IPv6"]), ("RequireDualStack".into(), turned));
+    }
+
+    #[test]
+    fn a_cluster_ip_service_gets_no_external_policy() {
+        let spec = defaulted(ServiceSpec::default());
+        assert_eq!(spec.type_.as_deref(), Some("ClusterIP"));
+        assert_eq!(spec.external_traffic_policy, None);
+    }
+
+    #[test]
+    fn what_is_set_stays() {
+        let spec = defaulted(ServiceSpec {
+            type_: Some("LoadBalancer".into()),
+            external_traffic_policy: Some("Local".into()),
+            ..ServiceSpec::default()
+        });
+        assert_eq!(spec.external_traffic_policy.as_deref(), Some("Local"));
+        assert_eq!(spec.allocate_load_balancer_node_ports, Some(true));
+    }
+}

@@ -1,0 +1,235 @@
+//! The kinds that a store knows, and what becomes of a document of a kind that it does not know.
+//!
+//! A document of a foreign group is nobody's business here. In a group that Herald reads, a kind that does not exist is
+//! a slip of the pen, and silence would look like success.
+
+use std::any::{Any, TypeId};
+
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{
+        core::v1::{Namespace, Node, Service},
+        events::v1::Event,
+    },
+};
+use lb_api::{LoadBalancerNode, MetalLoadBalancerClass, Problem, VirtualIP, validate};
+use serde_json::Value;
+
+use crate::{
+    Key, Object, defaults,
+    directory::cache::{Cache, TypedCache},
+    document::{Document, Fault},
+};
+
+/// An object of some kind, checked.
+pub(crate) struct Checked {
+    /// A `K`.
+    pub(crate) object: Box<dyn Any + Send>,
+    /// The same as a tree.
+    pub(crate) tree: Value,
+    /// What of it is not used.
+    pub(crate) partly: Vec<Fault>,
+}
+
+/// A kind at run time.
+pub(crate) struct Kind {
+    pub(crate) group: String,
+    pub(crate) version: String,
+    pub(crate) kind: String,
+    pub(crate) plural: String,
+    pub(crate) namespaced: bool,
+    pub(crate) type_id: TypeId,
+    /// Decodes, defaults and validates a document.
+    pub(crate) check: fn(&Document<'_>, Value, &Key) -> Result<Checked, Vec<Fault>>,
+    /// An empty cache.
+    pub(crate) cache: fn() -> Box<dyn Cache>,
+}
+
+impl Kind {
+    pub(crate) fn of<K: Object>() -> Self {
+        Self {
+            group: K::group(&()).into_owned(),
+            version: K::version(&()).into_owned(),
+            kind: K::kind(&()).into_owned(),
+            plural: K::plural(&()).into_owned(),
+            namespaced: is_namespaced::<K>(),
+            type_id: TypeId::of::<K>(),
+            check: check::<K>,
+            cache: || Box::new(TypedCache::<K>::default()),
+        }
+    }
+
+    /// `group/version`, or the version alone in the core group.
+    pub(crate) fn api_version(&self) -> String {
+        match self.group.as_str() {
+            "" => self.version.clone(),
+            group => format!("{group}/{}", self.version),
+        }
+    }
+
+    /// What the kind allows as a name.
+    pub(crate) fn name_problem(&self, key: &Key) -> Option<Problem> {
+        let service = self.kind == "Service" && self.group.is_empty();
+        let good = if service { validate::is_label(&key.name) } else { validate::is_subdomain(&key.name) };
+        let problem = |field: &str, message: String| Some(Problem { field: field.into(), message });
+        if key.name.is_empty() {
+            return problem("metadata.name", "is missing: every object needs a name".into());
+        }
+        if !good {
+            let message = format!("`{}` is not a name: write lower-case letters, digits and `-`", key.name);
+            return problem("metadata.name", message);
+        }
+        if self.namespaced && !validate::is_label(&key.namespace) {
+            let message = format!("`{}` is not a namespace: write lower-case letters, digits and `-`", key.namespace);
+            return problem("metadata.namespace", message);
+        }
+        None
+    }
+}
+
+pub(crate) fn is_namespaced<K: Object>() -> bool {
+    TypeId::of::<K::Scope>() == TypeId::of::<NamespaceResourceScope>()
+}
+
+/// The kinds that are checked in every file, whether anybody follows them or not.
+pub(crate) fn known() -> Vec<Kind> {
+    vec![
+        Kind::of::<Service>(),
+        Kind::of::<Node>(),
+        Kind::of::<Namespace>(),
+        Kind::of::<MetalLoadBalancerClass>(),
+        Kind::of::<VirtualIP>(),
+        Kind::of::<LoadBalancerNode>(),
+        Kind::of::<Event>(),
+    ]
+}
+
+/// Everything that makes an object unusable, beyond its types.
+pub(crate) fn problems(object: &dyn Any) -> Vec<Problem> {
+    if let Some(service) = object.downcast_ref::<Service>() {
+        return validate::service(service);
+    }
+    if let Some(address) = object.downcast_ref::<VirtualIP>() {
+        return validate::virtual_ip(address);
+    }
+    object.downcast_ref::<LoadBalancerNode>().map(validate::node).unwrap_or_default()
+}
+
+fn check<K: Object>(document: &Document<'_>, value: Value, key: &Key) -> Result<Checked, Vec<Fault>> {
+    let mut object: K = document.decode(value).map_err(|fault| vec![fault])?;
+    object.meta_mut().namespace = is_namespaced::<K>().then(|| key.namespace.clone());
+    defaults::apply(&mut object);
+    let located = |problems: Vec<Problem>| -> Vec<Fault> {
+        problems.into_iter().map(|problem| document.fault_at(&problem.field, problem.message)).collect()
+    };
+    let problems = located(problems(&object));
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let class = (&object as &dyn Any).downcast_ref::<MetalLoadBalancerClass>();
+    let partly = located(class.map(validate::class).unwrap_or_default());
+    let tree = serde_json::to_value(&object).map_err(|error| vec![document.fault_at("", error.to_string())])?;
+    Ok(Checked { object: Box::new(object), tree, partly })
+}
+
+/// What a document's `apiVersion` and `kind` make of it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// An index into the kinds given.
+    Known(usize),
+    /// Not ours to read.
+    Foreign,
+    /// A field of the document, and what is wrong with it.
+    Wrong(&'static str, String),
+}
+
+/// Judges a document by its `apiVersion` and `kind`.
+pub(crate) fn judge(kinds: &[Kind], api_version: &str, kind: &str) -> Verdict {
+    let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
+    let ours = || kinds.iter().filter(|known| known.group == group);
+    if let Some(index) = kinds.iter().position(|known| known.group == group && known.kind == kind) {
+        let right = kinds[index].api_version();
+        return match right == api_version {
+            true => Verdict::Known(index),
+            false => Verdict::Wrong("apiVersion", format!("`{api_version}` has no {kind}: write `{right}`")),
+        };
+    }
+    if ours().next().is_none() || OTHERS.contains(&(group, kind)) {
+        return Verdict::Foreign;
+    }
+    let names: Vec<_> = ours().map(|known| known.kind.as_str()).collect();
+    let advice = if kind == "List" && group.is_empty() {
+        "write its items as documents of their own, separated by `---`".to_owned()
+    } else {
+        format!("Herald reads {} of it", names.join(", "))
+    };
+    Verdict::Wrong("kind", format!("`{kind}` is no kind of `{api_version}` that is known here: {advice}"))
+}
+
+/// Kinds of the groups above that exist and that Herald does not read.
+const OTHERS: [(&str, &str); 28] = [
+    ("", "Binding"),
+    ("", "ComponentStatus"),
+    ("", "ConfigMap"),
+    ("", "Endpoints"),
+    ("", "Event"),
+    ("", "LimitRange"),
+    ("", "PersistentVolume"),
+    ("", "PersistentVolumeClaim"),
+    ("", "Pod"),
+    ("", "PodTemplate"),
+    ("", "ReplicationController"),
+    ("", "ResourceQuota"),
+    ("", "Secret"),
+    ("", "ServiceAccount"),
+    ("network.deckhouse.io", "ClusterIPAddress"),
+    ("network.deckhouse.io", "EgressGateway"),
+    ("network.deckhouse.io", "EgressGatewayPolicy"),
+    ("network.deckhouse.io", "IPAddress"),
+    ("network.deckhouse.io", "IPAddressLease"),
+    ("network.deckhouse.io", "L2LoadBalancer"),
+    ("network.deckhouse.io", "MetalLoadBalancerBGPPeer"),
+    ("network.deckhouse.io", "MetalLoadBalancerConfiguration"),
+    ("network.deckhouse.io", "MetalLoadBalancerPool"),
+    ("network.deckhouse.io", "Network"),
+    ("network.deckhouse.io", "NetworkInterface"),
+    ("network.deckhouse.io", "NodeNetworkInterface"),
+    ("network.deckhouse.io", "ClusterNetwork"),
+    ("network.deckhouse.io", "IPAddressPool"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(api_version: &str, kind: &str) -> Verdict {
+        judge(&known(), api_version, kind)
+    }
+
+    #[test]
+    fn foreign_kinds_are_left_alone() {
+        for (api_version, kind) in [("v1", "ConfigMap"), ("apps/v1", "Deployment"), ("apps/v1", "Servize")] {
+            assert_eq!(verdict(api_version, kind), Verdict::Foreign, "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_slip_in_our_groups_is_told() {
+        for (api_version, kind, field, advice) in [
+            ("v1", "Servize", "kind", "Service"),
+            ("v1", "List", "kind", "---"),
+            ("network.deckhouse.io/v1alpha1", "MetalLoadbalancerClass", "kind", "MetalLoadBalancerClass"),
+            ("lb.herald.dev/v1", "VirtualIP", "apiVersion", "lb.herald.dev/v1alpha1"),
+        ] {
+            let Verdict::Wrong(at, message) = verdict(api_version, kind) else { panic!("{kind} passed") };
+            assert_eq!(at, field);
+            assert!(message.contains(advice), "{message}");
+        }
+    }
+
+    #[test]
+    fn known_kinds_are_known() {
+        assert!(matches!(verdict("v1", "Service"), Verdict::Known(0)));
+        assert!(matches!(verdict("events.k8s.io/v1", "Event"), Verdict::Known(6)));
+    }
+}
