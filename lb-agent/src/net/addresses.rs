@@ -5,8 +5,11 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use netlink_packet_route::address::{AddressAttribute, AddressFlags};
-use rtnetlink::{LinkUnspec, packet_route::address::AddressMessage};
+use netlink_packet_route::{
+    AddressFamily,
+    address::{AddressAttribute, AddressFlags, AddressMessage},
+};
+use rtnetlink::LinkUnspec;
 
 use super::{Requests, is_errno};
 
@@ -14,16 +17,26 @@ use super::{Requests, is_errno};
 pub(crate) async fn join(requests: &Requests, ifindex: u32, group: Ipv6Addr) -> Result<(), rtnetlink::Error> {
     let mut request = requests.handle.address().add(ifindex, IpAddr::V6(group), 128);
     let flags = AddressFlags::Mcautojoin | AddressFlags::Noprefixroute | AddressFlags::Nodad;
+    *request.message_mut() = message(ifindex, group);
     request.message_mut().attributes.push(AddressAttribute::Flags(flags));
     tolerate(request.execute().await, libc::EEXIST)
 }
 
 /// Leaves; not joined, or the interface gone, is fine.
 pub(crate) async fn leave(requests: &Requests, ifindex: u32, group: Ipv6Addr) -> Result<(), rtnetlink::Error> {
-    let message: AddressMessage =
-        rtnetlink::AddressMessageBuilder::<Ipv6Addr>::new().index(ifindex).address(group, 128).build();
-    let left = requests.handle.address().del(message).execute().await;
+    let left = requests.handle.address().del(message(ifindex, group)).execute().await;
     tolerate(tolerate(left, libc::EADDRNOTAVAIL), libc::ENODEV)
+}
+
+/// By hand: rtnetlink names a group `IFA_MULTICAST`, which the kernel only ever tells and refuses to be told.
+fn message(ifindex: u32, group: Ipv6Addr) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = AddressFamily::Inet6;
+    message.header.prefix_len = 128;
+    message.header.index = ifindex;
+    message.attributes.push(AddressAttribute::Local(IpAddr::V6(group)));
+    message.attributes.push(AddressAttribute::Address(IpAddr::V6(group)));
+    message
 }
 
 /// Makes the interface pass every multicast frame, or stop to.

@@ -1,7 +1,8 @@
 //! Where pinned maps and links are.
 //!
-//! `<bpffs>/maps/<NAME>.abi<N>`: a map whose layout changed has another name. `<bpffs>/links/<ifindex>`: an interface
-//! that is made again has another index, and renaming one changes nothing.
+//! `<bpffs>/maps/<NAME>_abi<N>`: a map whose layout changed has another name (a BPF file system refuses names with a
+//! dot). `<bpffs>/links/<ifindex>`: an interface that is made again has another index, and renaming one changes
+//! nothing.
 
 use std::{
     fs, io,
@@ -22,6 +23,8 @@ pub(crate) struct Pins {
 pub(crate) enum PinsError {
     #[error("{0} is not on a BPF file system: run `mount -t bpf bpf /sys/fs/bpf`, or name another place with --bpffs")]
     NotBpf(PathBuf),
+    #[error("{0} has a dot in a name, which a BPF file system refuses: name another place with --bpffs")]
+    Dot(PathBuf),
     #[error("prepare {path} for pinned maps and links")]
     Io { path: PathBuf, source: io::Error },
 }
@@ -39,6 +42,10 @@ impl Pins {
         if kind.filesystem_type() != BPF_FS_MAGIC {
             return Err(PinsError::NotBpf(self.root.clone()));
         }
+        let new = self.root.strip_prefix(existing).unwrap_or(Path::new(""));
+        if new.to_string_lossy().contains('.') {
+            return Err(PinsError::Dot(self.root.clone()));
+        }
         for path in [self.maps(), self.links()] {
             fs::create_dir_all(&path).map_err(|source| PinsError::Io { path, source })?;
         }
@@ -54,7 +61,7 @@ impl Pins {
     }
 
     pub(crate) fn map(&self, name: &str) -> PathBuf {
-        self.maps().join(format!("{name}.abi{}", abi::ABI))
+        self.maps().join(format!("{name}_abi{}", abi::ABI))
     }
 
     pub(crate) fn links(&self) -> PathBuf {
