@@ -1,0 +1,119 @@
+//! `bench` and `soak`: build the program that measures or tests, and run it as root.
+
+use std::{path::PathBuf, process::Command};
+
+use anyhow::{Context as _, Result};
+use clap::{Subcommand, ValueEnum};
+
+use crate::{
+    ebpf,
+    exit::{Passed, missing},
+    metadata::Metadata,
+    process, setup,
+    workspace::Workspace,
+};
+
+/// Arguments of `bench`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BenchArgs {
+    /// What to measure.
+    #[arg(value_enum)]
+    what: Bench,
+    /// Writes the figures to this file, too.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Further arguments of the program, after `--`.
+    #[arg(last = true)]
+    more: Vec<String>,
+}
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Bench {
+    /// Nanoseconds per frame of the kernel program, by path.
+    Xdp,
+    /// 10,000 addresses in an agent: time to fill, time of a change, memory.
+    Agent,
+    /// A controller's plan of 10,000 Services.
+    Plan,
+}
+
+impl Bench {
+    /// The program that measures it.
+    const fn program(self) -> &'static str {
+        match self {
+            Self::Xdp => "bench-xdp",
+            Self::Agent => "bench-agent",
+            Self::Plan => "plan-bench",
+        }
+    }
+}
+
+/// Arguments of `soak`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SoakArgs {
+    #[command(subcommand)]
+    what: Soak,
+}
+
+/// What can be tested for long.
+#[derive(Debug, Subcommand)]
+enum Soak {
+    /// 1,000 random edits of a manifest folder, with the controller killed in between.
+    Edits {
+        /// Arguments of the program: its seed, its length.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        more: Vec<String>,
+    },
+}
+
+/// `cargo xtask bench`.
+pub(crate) fn bench(workspace: &Workspace, args: &BenchArgs) -> Result<Passed> {
+    ebpf::build(workspace, None)?;
+    setup::lab(workspace)?;
+    let mut arguments = args.more.clone();
+    if let Some(json) = &args.json {
+        // The program runs at the root of the clone, the path is meant from here.
+        let json = std::path::absolute(json).context("the path of --json")?;
+        arguments.extend(["--json".into(), json.to_str().context("the path of --json is not UTF-8")?.into()]);
+    }
+    if args.what == Bench::Agent {
+        process::run(daemons(workspace).arg("--release"))?;
+    }
+    run(workspace, args.what.program(), &arguments)
+}
+
+/// `cargo xtask soak`.
+pub(crate) fn soak(workspace: &Workspace, args: &SoakArgs) -> Result<Passed> {
+    ebpf::build(workspace, None)?;
+    setup::lab(workspace)?;
+    let Soak::Edits { more } = &args.what;
+    process::run(daemons(workspace).arg("--release"))?;
+    run(workspace, "soak-edits", more)
+}
+
+/// Builds a program, optimized, and runs it as root.
+fn run(workspace: &Workspace, program: &str, arguments: &[String]) -> Result<Passed> {
+    let built = build(workspace, program, &["--release"])?;
+    let mut command = process::as_root(built)?;
+    process::run(command.current_dir(&workspace.root).args(arguments))?;
+    Ok(Passed::Whole)
+}
+
+/// Builds a program of the workspace by name, and says where it is.
+pub(crate) fn build(workspace: &Workspace, name: &str, profile: &[&str]) -> Result<PathBuf> {
+    let found = Metadata::read(workspace)?.program(name);
+    let program = found.ok_or_else(|| missing(format!("the workspace has no program {name} yet")))?;
+    let kind = if program.example { "--example" } else { "--bin" };
+    let mut cargo = workspace.cargo();
+    process::run(cargo.args(["build", "--package", &program.package, kind, &program.name]).args(profile))?;
+    let folder = workspace.target().join(if profile.contains(&"--release") { "release" } else { "debug" });
+    Ok(if program.example { folder.join("examples") } else { folder }.join(&program.name))
+}
+
+/// `cargo build` of the controller and the agent.
+pub(crate) fn daemons(workspace: &Workspace) -> Command {
+    let mut cargo = workspace.cargo();
+    cargo.args(["build", "--package", "lb-controller", "--package", "lb-agent", "--bins"]);
+    cargo
+}
