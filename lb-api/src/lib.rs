@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod class;
+pub mod crd;
 pub mod names;
 pub mod node;
 pub mod service;

@@ -1,1 +1,86 @@
 //! Unit and property tests of the annotations.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn of(entries: &[(&str, &str)]) -> Request {
+    read(&entries.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+}
+
+/// The rows of Deckhouse's parser, but for white space, which is trimmed, and for the problem that each bad one is.
+#[test]
+fn counts_are_read_as_deckhouse_reads_them() {
+    for (value, count, good) in [
+        ("3", 3, true),
+        (" 3", 3, true),
+        ("3 \n", 3, true),
+        ("3.0", 1, false),
+        ("0", 1, false),
+        ("-2", 1, false),
+        ("abc", 1, false),
+        ("", 1, false),
+        ("1000", 1000, true),
+        ("+4", 4, true),
+        ("4294967296", 1, false),
+        ("Auto", 1, false),
+    ] {
+        let request = of(&[(annotation::DECKHOUSE_IP_COUNT, value)]);
+        assert_eq!(request.count, Count::Number(count), "{value:?}");
+        assert_eq!(request.problems.is_empty(), good, "{value:?}: {:?}", request.problems);
+    }
+    assert_eq!(of(&[]).count, Count::Number(1));
+    assert_eq!(of(&[(annotation::DECKHOUSE_IP_COUNT, "auto")]).count, Count::Auto);
+}
+
+#[test]
+fn heralds_own_count_wins_even_when_it_is_bad() {
+    let both = |own| of(&[(annotation::DECKHOUSE_IP_COUNT, "3"), (annotation::IP_COUNT, own)]);
+    assert_eq!(both("auto").count, Count::Auto);
+    assert_eq!(both("x").count, Count::Number(1));
+    assert_eq!(both("x").problems[0].field, "metadata.annotations[lb.herald.dev/ip-count]");
+}
+
+#[test]
+fn addresses_are_sorted_by_family_and_keep_their_order() {
+    let request = of(&[(annotation::DECKHOUSE_IPS, " 192.0.2.9,2001:db8::2, 192.0.2.1 ,2001:DB8::1,::ffff:192.0.2.3")]);
+    assert_eq!(request.ipv4, [9, 1, 3].map(|last| Ipv4Addr::new(192, 0, 2, last)));
+    assert_eq!(request.ipv6, ["2001:db8::2", "2001:db8::1"].map(|text| text.parse::<Ipv6Addr>().expect("address")));
+    assert_eq!(request.problems, []);
+}
+
+#[test]
+fn bad_addresses_are_told_and_the_others_are_honoured() {
+    let request = of(&[(annotation::DECKHOUSE_IPS, "192.0.2.1,,192.0.2.300,192.0.2.1,192.0.2.2")]);
+    assert_eq!(request.ipv4, [1, 2].map(|last| Ipv4Addr::new(192, 0, 2, last)));
+    assert_eq!(request.problems.len(), 3);
+    assert_eq!(of(&[(annotation::DECKHOUSE_IPS, " ")]).problems, []);
+}
+
+#[test]
+fn the_newest_spelling_of_the_sharing_key_wins() {
+    let (old, new) = (annotation::DECKHOUSE_ALLOW_SHARED_IP, annotation::DECKHOUSE_SHARED_IP_KEY);
+    assert_eq!(of(&[(old, "a")]).sharing_key.as_deref(), Some("a"));
+    assert_eq!(of(&[(old, "a"), (new, " b ")]).sharing_key.as_deref(), Some("b"));
+    assert_eq!(of(&[(old, "a"), (new, "")]).sharing_key.as_deref(), Some("a"));
+    assert_eq!(of(&[(annotation::DECKHOUSE_CLASS, " ingress ")]).class.as_deref(), Some("ingress"));
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_values_never_panic(count in any::<String>(), addresses in any::<String>(), key in any::<String>()) {
+        let request = of(&[
+            (annotation::IP_COUNT, &count),
+            (annotation::DECKHOUSE_IPS, &addresses),
+            (annotation::DECKHOUSE_SHARED_IP_KEY, &key),
+        ]);
+        prop_assert_ne!(request.count, Count::Number(0));
+        let wanted = request.ipv4.len() + request.ipv6.len() + request.problems.len();
+        prop_assert!(wanted >= usize::from(!addresses.trim().is_empty()));
+    }
+
+    #[test]
+    fn every_number_is_a_count(number in 1_u32.., sign in "\\+?", space in "[ \t]{0,3}") {
+        prop_assert_eq!(parse_count(&format!("{space}{sign}{number}{space}")), Some(Count::Number(number)));
+    }
+}

@@ -41,7 +41,7 @@ pub(crate) fn read(kinds: &[Kind], text: &str) -> Vec<Found> {
 }
 
 fn read_document(kinds: &[Kind], document: &Document<'_>) -> Option<Found> {
-    let value = match document.value() {
+    let mut value = match document.value() {
         Ok(value) => value,
         Err(fault) => return Some(unparsed(kinds, document, fault)),
     };
@@ -73,6 +73,12 @@ fn read_document(kinds: &[Kind], document: &Document<'_>) -> Option<Found> {
     let key = Key { namespace, name: name.unwrap_or_default() };
     if let Some(problem) = known.name_problem(&key) {
         return Some(bad(&problem.field, problem.message));
+    }
+    // In these groups an object without a spec is one with an empty spec, as Deckhouse's schema has it.
+    if ["lb.herald.dev", "network.deckhouse.io"].contains(&known.group.as_str())
+        && let Value::Object(fields) = &mut value
+    {
+        fields.entry("spec").or_insert_with(|| Value::Object(serde_json::Map::new()));
     }
     Some(match (known.check)(document, value, &key) {
         Ok(checked) => Found::Good { id: (index, key), line: document.line, checked },
