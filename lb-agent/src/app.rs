@@ -3,20 +3,24 @@
 //! One thread, one runtime: the owner, the status writer and the admin endpoint take turns. The store has a thread of
 //! its own for its files.
 
-use std::{fs, fs::File, path::Path, process::ExitCode};
+use std::{fs, fs::File, path::Path, process::ExitCode, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use lb_api::VirtualIP;
 use lb_store::{Directory, Store, Writer};
-use nix::fcntl::{Flock, FlockArg};
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
+    time::Instant,
 };
 
 use crate::{
     admin,
-    args::{Cli, Command, Run},
+    args::{Cli, Command, OnTerm, Run},
     cleanup, metrics,
     owner::Owner,
     status, telemetry,
@@ -24,6 +28,12 @@ use crate::{
     view::View,
     xdp::pins::Pins,
 };
+
+/// How long a predecessor's lock is waited for, and how often it is tried.
+const LOCK_LIMIT: Duration = Duration::from_secs(3);
+const LOCK_INTERVAL: Duration = Duration::from_millis(20);
+/// How long a released node's statuses may take.
+const CLEAR_LIMIT: Duration = Duration::from_secs(5);
 
 /// Runs the command; the exit code is 0 or 1.
 pub fn main(cli: Cli) -> ExitCode {
@@ -50,14 +60,14 @@ async fn command(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Run(args) => run(args).await,
         Command::Cleanup(args) => {
-            let _lock = lock(&args.places.run_dir)?;
+            let _lock = lock(&args.places.run_dir).await?;
             cleanup::undo_all(&Pins::at(&args.places.bpffs), &args.places.run_dir).await
         }
     }
 }
 
 async fn run(args: Run) -> anyhow::Result<()> {
-    let _lock = lock(&args.places.run_dir)?;
+    let _lock = lock(&args.places.run_dir).await?;
     let pins = Pins::at(&args.places.bpffs);
     pins.prepare()?;
     let undo = Undo::load(&args.places.run_dir)?;
@@ -77,21 +87,35 @@ async fn run(args: Run) -> anyhow::Result<()> {
             _ = interrupt.recv() => {}
         }
     };
-    tokio::select! {
+    let ended = tokio::select! {
         result = owner.run(stop) => result,
         result = admin::serve(listener, view.clone(), registry) => result,
-        result = status::publish(store, args, virtual_ips, view) => result,
+        result = status::publish(store.clone(), args.clone(), virtual_ips.clone(), view) => result,
+    };
+    if args.on_term == OnTerm::Release {
+        let cleared = tokio::time::timeout(CLEAR_LIMIT, status::clear(&store, &args.node, &virtual_ips)).await;
+        cleared.unwrap_or_else(|_late| tracing::warn!("not every VirtualIP's status could be cleared in time"));
     }
+    ended
 }
 
-/// Two agents with one table would undo each other's work.
-fn lock(run_dir: &Path) -> anyhow::Result<Flock<File>> {
+/// Two agents with one table would undo each other's work. A predecessor that is just ending is waited for.
+async fn lock(run_dir: &Path) -> anyhow::Result<Flock<File>> {
     fs::create_dir_all(run_dir).with_context(|| format!("make the directory {}", run_dir.display()))?;
     let path = run_dir.join("lock");
-    let file = File::create(&path).with_context(|| format!("open {}", path.display()))?;
-    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno).with_context(|| {
-        format!("another agent runs on {}: stop it first, or use another --run-dir", run_dir.display())
-    })
+    let mut file = File::create(&path).with_context(|| format!("open {}", path.display()))?;
+    let limit = Instant::now() + LOCK_LIMIT;
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => return Ok(lock),
+            Err((back, Errno::EWOULDBLOCK)) if Instant::now() < limit => file = back,
+            Err((_, Errno::EWOULDBLOCK)) => {
+                bail!("another agent runs on {}: stop it first, or use another --run-dir", run_dir.display())
+            }
+            Err((_, errno)) => return Err(errno).with_context(|| format!("lock {}", path.display())),
+        }
+        tokio::time::sleep(LOCK_INTERVAL).await;
+    }
 }
 
 /// Keeps the heap small: one arena, and large blocks go back to the kernel when they are freed.

@@ -67,6 +67,9 @@ async fn undo_host(run_dir: &Path) -> Vec<anyhow::Error> {
             None
         }
     };
+    if undo.as_ref().is_some_and(|undo| undo.record.arp_announce.is_empty()) {
+        tracing::info!("no arp_announce is on record: it stays as it is");
+    }
     let record = undo.as_ref().map(|undo| undo.record.clone()).unwrap_or_default();
     for (name, before) in &record.arp_announce {
         errors.extend(restore_arp_announce(name, *before).err());

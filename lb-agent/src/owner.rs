@@ -33,6 +33,8 @@ use crate::{
 
 /// A pass runs at least this often: the lease is renewed with it.
 const PASS: Duration = Duration::from_secs(1);
+/// Between two attempts to take a lease that could not be taken.
+const TAKE: Duration = Duration::from_millis(100);
 /// Links and addresses are read again at least this often: an event may have been lost.
 const AUDIT: Duration = Duration::from_secs(10);
 
@@ -67,6 +69,8 @@ struct Seen {
     stale: bool,
     /// Something failed, or must be done again although nothing has changed.
     retry: bool,
+    /// The lease was just lost: the next pass must not wait.
+    lost: bool,
     audited_at: Duration,
     counters: Counters,
     /// What has been logged and still fails.
@@ -137,11 +141,11 @@ impl Owner {
         let now = clock::monotonic();
         let renewal = self.view.completed_at + PASS;
         let due = [self.schedule.next(), self.host.next(), Some(renewal)].into_iter().flatten().min();
-        // A lost lease is taken again at once.
-        if !self.keeper.is_held() || self.seen.stale {
-            return Duration::from_millis(1);
+        if self.seen.lost || self.seen.stale {
+            return Duration::ZERO;
         }
-        due.unwrap_or(now).saturating_sub(now)
+        let soon = if self.keeper.is_held() { PASS } else { TAKE };
+        due.unwrap_or(now).saturating_sub(now).min(soon)
     }
 
     fn link_event(&mut self, event: Option<()>) -> anyhow::Result<()> {

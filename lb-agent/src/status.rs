@@ -33,7 +33,7 @@ pub(crate) async fn publish(
     mut view: watch::Receiver<View>,
 ) -> anyhow::Result<()> {
     virtual_ips.ready().await.context("read the first VirtualIPs")?;
-    let mut writer = Writer { store, node: args.node, last: None };
+    let mut writer = Writer { store, node: args.node, last: None, settled: None };
     let mut node_due = Instant::now();
     loop {
         let now = view.borrow_and_update().clone();
@@ -50,12 +50,20 @@ struct Writer {
     store: Store,
     node: String,
     last: Option<LoadBalancerNodeStatus>,
+    /// What was looked at when nothing was left to write.
+    settled: Option<(Arc<[Held]>, Arc<Listing<VirtualIP>>)>,
 }
 
 impl Writer {
     /// Writes what has changed of the VirtualIPs; whether there is more to write.
-    async fn virtual_ips(&mut self, held: &Arc<[Held]>, listing: &Listing<VirtualIP>) -> bool {
+    async fn virtual_ips(&mut self, held: &Arc<[Held]>, listing: &Arc<Listing<VirtualIP>>) -> bool {
+        let same =
+            |(old, seen): &(Arc<[Held]>, Arc<Listing<VirtualIP>>)| Arc::ptr_eq(old, held) && Arc::ptr_eq(seen, listing);
+        if self.settled.as_ref().is_some_and(same) {
+            return false;
+        }
         let due = transitions(&self.node, held, listing);
+        self.settled = due.is_empty().then(|| (Arc::clone(held), Arc::clone(listing)));
         for (object, status) in due.iter().take(BATCH) {
             let written = VirtualIP { status: Some(status.clone()), ..VirtualIP::clone(object) };
             match self.store.write_status(&written).await {
@@ -97,6 +105,16 @@ impl Writer {
         node.status = Some(LoadBalancerNodeStatus { updated_at: Some(Time(Timestamp::now())), ..status.clone() });
         self.store.write_status(&node).await?;
         Ok(())
+    }
+}
+
+/// Takes this node's name out of every VirtualIP: it has let go.
+pub(crate) async fn clear(store: &Store, node: &str, virtual_ips: &Reflector<VirtualIP>) {
+    for (object, status) in transitions(node, &[], &virtual_ips.current()) {
+        let written = VirtualIP { status: Some(status), ..VirtualIP::clone(&object) };
+        if let Err(error) = store.write_status(&written).await {
+            tracing::warn!("{:#}", anyhow::Error::new(error));
+        }
     }
 }
 

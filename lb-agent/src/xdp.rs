@@ -5,6 +5,7 @@
 
 pub(crate) mod attach;
 pub(crate) mod convert;
+mod detach;
 pub(crate) mod filter;
 pub(crate) mod lease;
 pub(crate) mod maps;

@@ -50,6 +50,7 @@ impl Owner {
     /// New epoch, nothing answers, everything is planned again.
     fn start_over(&mut self) {
         self.seen.retry = true;
+        self.seen.lost = true;
         if self.tables.epoch() != self.keeper.epoch() {
             let errors = self.tables.start_over(self.keeper.epoch());
             self.report(errors);

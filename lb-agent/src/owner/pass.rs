@@ -30,6 +30,7 @@ impl Owner {
     /// Runs one pass to its end.
     pub(super) async fn pass(&mut self) {
         let began = clock::monotonic();
+        self.seen.lost = false;
         let looked = self.look(began).await;
         let listing = self.virtual_ips.current();
         let objects_changed = self.seen.listing.as_ref().is_none_or(|seen| !Arc::ptr_eq(seen, &listing));
@@ -37,6 +38,8 @@ impl Owner {
         self.seen.listing = Some(listing);
         if replan {
             self.apply(looked);
+        } else if self.keeper.is_held() && !self.attachments.complete() {
+            self.attach();
         }
         if self.host.next().is_some_and(|due| due <= began) {
             let errors = self.host.round(began, &self.requests, &mut self.seen.observed).await;
@@ -44,7 +47,7 @@ impl Owner {
         }
         self.announce();
         self.vouch(self.args.lease.millis());
-        self.show(began, replan);
+        self.show(began, replan || !self.attachments.complete());
     }
 
     fn apply(&mut self, looked: bool) {

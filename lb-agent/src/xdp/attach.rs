@@ -13,7 +13,7 @@ use aya::programs::{
 };
 use lb_api::node::{Attach, AttachMode};
 
-use super::pins::Pins;
+use super::{detach::detach_pinned, pins::Pins};
 use crate::args::Mode;
 
 /// How each interface is attached, by kernel index.
@@ -48,7 +48,7 @@ impl Attachments {
         !self.by_index.is_empty() && self.by_index.values().all(|attach| attach.mode != AttachMode::None)
     }
 
-    /// How many interfaces are attached in each way.
+    /// How each interface is attached.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Attach)> {
         self.by_index.iter().map(|(index, attach)| (*index, attach))
     }
@@ -176,9 +176,14 @@ fn is_foreign(error: &anyhow::Error) -> bool {
     matches!(errno, Some(libc::EBUSY | libc::EEXIST))
 }
 
-/// Removes the pin; the kernel detaches with the last handle.
+/// Detaches and removes the pin.
 pub(crate) fn detach(pins: &Pins, index: u32) -> anyhow::Result<()> {
-    match fs::remove_file(pins.link(index)) {
+    let path = pins.link(index);
+    if let Err(error) = detach_pinned(&path) {
+        // The pin goes in any case, and with the last handle the link.
+        tracing::debug!("detach {}: {error}", path.display());
+    }
+    match fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("remove the pinned link of interface {index}"))
         }
