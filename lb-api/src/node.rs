@@ -3,6 +3,8 @@
 //! Only the agent of that node writes it, on change and at most once in 10 s. It never carries the lease's
 //! deadline, which changes every second.
 
+#![expect(clippy::duplicated_attributes, reason = "every printer column repeats the names of its arguments")]
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::CustomResource;
 use schemars::JsonSchema;

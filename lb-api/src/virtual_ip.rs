@@ -6,6 +6,8 @@
 //! Invariants: the object's name is [`name_of`] its address; at most one VirtualIP per (uid, index, family) of a
 //! claim; `nodes` holds each node once and at most [`MAX_NODES`] of them.
 
+#![expect(clippy::duplicated_attributes, reason = "every printer column repeats the names of its arguments")]
+
 use std::net::IpAddr;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};

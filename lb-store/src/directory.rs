@@ -143,6 +143,12 @@ impl Directory {
         answer.await.map_err(|_ended| Stopped)
     }
 
+    pub(crate) async fn catch_up(&self) -> Result<(), Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Message::CatchUp(Box::new(move |_| reply.send(()).unwrap_or_default())));
+        answer.await.map_err(|_ended| Stopped)
+    }
+
     pub(crate) async fn create<K: Object>(&self, object: &K) -> Result<K, CreateError> {
         let object = object.clone();
         self.order(move |state| state.create(&object)).await?

@@ -124,7 +124,8 @@ fn plain(text: &str) -> Result<IpAddr, RangeError> {
     if text.contains('%') {
         return Err(RangeError::Zone(text.to_owned()));
     }
-    let address: IpAddr = text.parse().map_err(|_: std::net::AddrParseError| RangeError::Address(text.to_owned()))?;
+    let address: IpAddr =
+        text.parse().map_err(|_unsaid: std::net::AddrParseError| RangeError::Address(text.to_owned()))?;
     match address.to_canonical() {
         canonical if canonical == address => Ok(address),
         canonical => Err(RangeError::Mapped { entry: text.to_owned(), right: canonical.to_string() }),

@@ -63,6 +63,11 @@ impl Settle {
         self.due.is_empty()
     }
 
+    /// Whether nothing is waited for but writers that are not done.
+    pub(crate) fn is_quiet(&self, now: Instant) -> bool {
+        self.due.values().all(|due| *due > now + REPLACED)
+    }
+
     /// The files to read now.
     pub(crate) fn take(&mut self, now: Instant) -> Vec<PathBuf> {
         let mut ready: Vec<_> = self.due.extract_if(|_, due| *due <= now).map(|(path, _)| path).collect();

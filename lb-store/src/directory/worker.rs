@@ -32,6 +32,8 @@ pub(crate) enum Message {
     Order(Task),
     /// Show followers everything that was ordered before, then do this.
     Sync(Task),
+    /// Read and show followers everything that is on the disk now, then do this.
+    CatchUp(Task),
     /// The watcher saw something.
     Seen(notify::Result<notify::Event>),
     /// End.
@@ -50,6 +52,8 @@ pub(crate) struct Worker {
     /// Of the files that have to settle, those to read even if they have not changed.
     forced: BTreeSet<PathBuf>,
     orders: VecDeque<Order>,
+    /// Those who wait for what is on the disk.
+    behind: Vec<Task>,
     next_look: Instant,
     show_at: Instant,
 }
@@ -63,6 +67,7 @@ impl Worker {
             scans: BTreeSet::new(),
             forced: BTreeSet::new(),
             orders: VecDeque::new(),
+            behind: Vec::new(),
             next_look: now + LOOK,
             show_at: now,
         }
@@ -104,6 +109,10 @@ impl Worker {
             Message::Follow(task) => task(&mut self.state),
             Message::Order(task) => self.orders.push_back(Order::Do(task)),
             Message::Sync(task) => self.orders.push_back(Order::Sync(task)),
+            Message::CatchUp(task) => {
+                self.scans.insert(PathBuf::new());
+                self.behind.push(task);
+            }
             Message::Seen(Ok(event)) => {
                 let now = Instant::now();
                 for notice in self.state.notices(&event) {
@@ -166,6 +175,12 @@ impl Worker {
                     self.show();
                     task(&mut self.state);
                 }
+            }
+        }
+        if !self.behind.is_empty() && self.scans.is_empty() && self.settle.is_quiet(Instant::now()) {
+            self.show();
+            for task in std::mem::take(&mut self.behind) {
+                task(&mut self.state);
             }
         }
         if self.state.stale && Instant::now() >= self.show_at {

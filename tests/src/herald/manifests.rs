@@ -1,16 +1,20 @@
 //! A folder of manifests as a user and Herald's programs share it.
 //!
-//! What a user would write is written as an editor does (a new file that replaces the old one). What Herald writes is
-//! under `.herald`, and is only read here, by the paths of the store's documented layout.
+//! Users' files are written as an editor does: a new file that replaces the old one. What Herald wrote is read through
+//! the store, as the programs read it.
 
 use std::{
     fs,
+    net::IpAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::Context as _;
-use lb_api::{VirtualIP, virtual_ip::name_of};
-use serde::de::DeserializeOwned;
+use k8s_openapi::api::core::v1::Service;
+use lb_api::{LoadBalancerNode, VirtualIP, VirtualIPSpec, virtual_ip::name_of};
+use lb_store::{Directory, Key, Listing, Reflector, Store, Writer};
+use tokio::runtime::Runtime;
 
 /// The folder.
 #[derive(Debug, Clone)]
@@ -45,7 +49,11 @@ impl Manifests {
 
     /// Writes a user's file, all of it at once.
     pub fn write(&self, file: &str, text: &str) -> anyhow::Result<()> {
-        replace(&self.dir.join(file), text)
+        let path = self.dir.join(file);
+        // A name that is no manifest's, so that a reader never sees half of it.
+        let temporary = path.with_extension("new");
+        fs::write(&temporary, text).with_context(|| format!("write {}", temporary.display()))?;
+        fs::rename(&temporary, &path).with_context(|| format!("write {}", path.display()))
     }
 
     /// Removes a user's file.
@@ -53,48 +61,105 @@ impl Manifests {
         fs::remove_file(self.dir.join(file)).with_context(|| format!("remove {file}"))
     }
 
-    /// Puts a VirtualIP where the controller would put it, for tests of an agent alone.
-    pub fn put_virtual_ip(&self, vip: &VirtualIP) -> anyhow::Result<()> {
-        let address = vip.spec.address.parse().context("the address of a VirtualIP")?;
-        let dir = self.dir.join(".herald/objects/virtualips/_");
-        fs::create_dir_all(&dir)?;
-        // JSON is YAML.
-        replace(&dir.join(format!("{}.yaml", name_of(address))), &serde_json::to_string_pretty(vip)?)
+    /// Reads the folder from now on.
+    pub fn observe(&self) -> anyhow::Result<Observer> {
+        let store = Store::Directory(Directory::open(&self.dir, Writer::None)?);
+        Ok(Observer {
+            services: store.reflect(),
+            virtual_ips: store.reflect(),
+            nodes: store.reflect(),
+            runtime: runtime()?,
+            store,
+        })
     }
 
-    /// What is stored of an object's status by the controller, if anything.
-    pub fn controller_status<T: DeserializeOwned>(&self, plural: &str, namespace: &str, name: &str) -> Option<T> {
-        self.read(&format!("status/{plural}/{namespace}/{name}.yaml"))
-    }
-
-    /// What the agent of a node stored of an object's status, if anything.
-    pub fn agent_status<T: DeserializeOwned>(&self, node: &str, plural: &str, name: &str) -> Option<T> {
-        self.read(&format!("status.{node}/{plural}/_/{name}.yaml"))
-    }
-
-    /// Every VirtualIP that the controller stored, without its status.
-    pub fn virtual_ips(&self) -> anyhow::Result<Vec<VirtualIP>> {
-        let dir = self.dir.join(".herald/objects/virtualips/_");
-        let Ok(entries) = fs::read_dir(&dir) else { return Ok(Vec::new()) };
-        let mut vips = Vec::new();
-        for entry in entries {
-            let path = entry?.path();
-            if path.extension().is_some_and(|end| end == "yaml") {
-                let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-                vips.push(serde_saphyr::from_str(&text).with_context(|| format!("read {}", path.display()))?);
-            }
-        }
-        Ok(vips)
-    }
-
-    fn read<T: DeserializeOwned>(&self, path: &str) -> Option<T> {
-        serde_saphyr::from_str(&fs::read_to_string(self.dir.join(".herald").join(path)).ok()?).ok()
+    /// Takes the controller's place as the writer of VirtualIPs, for tests of agents alone.
+    pub fn stand_in(&self) -> anyhow::Result<StandIn> {
+        let store = Store::Directory(Directory::open(&self.dir, Writer::Controller)?);
+        Ok(StandIn { store, runtime: runtime()? })
     }
 }
 
-fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
-    // A name that is no manifest's, so that a reader never sees half of it.
-    let temporary = path.with_extension("new");
-    fs::write(&temporary, text).with_context(|| format!("write {}", temporary.display()))?;
-    fs::rename(&temporary, path).with_context(|| format!("write {}", path.display()))
+/// A reader of the folder.
+#[derive(Debug)]
+pub struct Observer {
+    store: Store,
+    services: Reflector<Service>,
+    virtual_ips: Reflector<VirtualIP>,
+    nodes: Reflector<LoadBalancerNode>,
+    runtime: Runtime,
+}
+
+impl Observer {
+    /// Waits until everything that is on disk now has been read.
+    pub fn sync(&self) -> anyhow::Result<()> {
+        self.runtime.block_on(self.store.catch_up()).context("read the manifests")
+    }
+
+    /// The digest of the users' files as last read.
+    pub fn digest(&self) -> Arc<str> {
+        self.store.digest()
+    }
+
+    /// All Services.
+    pub fn services(&self) -> Arc<Listing<Service>> {
+        self.services.current()
+    }
+
+    /// All VirtualIPs.
+    pub fn virtual_ips(&self) -> Arc<Listing<VirtualIP>> {
+        self.virtual_ips.current()
+    }
+
+    /// All LoadBalancerNodes.
+    pub fn nodes(&self) -> Arc<Listing<LoadBalancerNode>> {
+        self.nodes.current()
+    }
+
+    /// The addresses in a Service's status, in their order.
+    pub fn addresses(&self, namespace: &str, name: &str) -> Vec<IpAddr> {
+        let key = Key { namespace: namespace.to_owned(), name: name.to_owned() };
+        self.services().objects.get(&key).map(|service| addresses_of(service)).unwrap_or_default()
+    }
+
+    /// The node that says it holds an address.
+    pub fn holder(&self, address: IpAddr) -> Option<String> {
+        let key = Key { namespace: String::new(), name: name_of(address) };
+        self.virtual_ips().objects.get(&key)?.status.as_ref()?.holder.clone()
+    }
+}
+
+/// The addresses in a Service's status, in their order.
+pub fn addresses_of(service: &Service) -> Vec<IpAddr> {
+    let status = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+    let ingress = status.and_then(|balancer| balancer.ingress.as_deref()).unwrap_or_default();
+    ingress.iter().filter_map(|ingress| ingress.ip.as_deref()?.parse().ok()).collect()
+}
+
+/// The writer of VirtualIPs in a test without a controller.
+#[derive(Debug)]
+pub struct StandIn {
+    store: Store,
+    runtime: Runtime,
+}
+
+impl StandIn {
+    /// Creates an address that these nodes may hold, best first.
+    pub fn create(&self, address: IpAddr, nodes: &[&str]) -> anyhow::Result<()> {
+        let spec = VirtualIPSpec {
+            address: address.to_string(),
+            pool: "test".to_owned(),
+            nodes: nodes.iter().map(|&node| node.to_owned()).collect(),
+            ranking_key: address.to_string(),
+            ..VirtualIPSpec::default()
+        };
+        let vip = VirtualIP::new(&name_of(address), spec);
+        self.runtime.block_on(self.store.create(&vip)).with_context(|| format!("create VirtualIP {address}"))?;
+        Ok(())
+    }
+}
+
+/// The store needs some runtime's waiting, and no I/O of it.
+fn runtime() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().build().context("make a runtime")
 }
