@@ -1,1 +1,23 @@
-//! stub
+//! The controller: sees what there is, plans, writes.
+//!
+//! [`args`] says how it is started, [`app`] puts it together, [`passes`] is the loop, [`inputs`] what it looks at,
+//! [`apply`] what it writes, [`view`] what it shows, [`admin`] and [`metrics`] to whom.
+//!
+//! Must not: decide. Every decision is `lb_plan::controller`'s; this crate reads clocks, files and sockets for it.
+//!
+//! Invariant: nothing is planned before every kind has been read completely, and every write carries what it was
+//! judged on, so the process can be killed between any two of them.
+#![forbid(unsafe_code)]
+
+mod admin;
+mod app;
+mod apply;
+mod args;
+mod inputs;
+mod metrics;
+mod passes;
+mod telemetry;
+mod view;
+
+pub use app::main;
+pub use args::{Args, LogFormat};

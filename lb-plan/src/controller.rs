@@ -22,7 +22,12 @@
 //! A Service shows an address only after its VirtualIP is written, and stops showing it before the VirtualIP is
 //! released. The order of the steps is that of [`Action`].
 
-use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use k8s_openapi::api::{
@@ -81,16 +86,24 @@ pub struct Doubts {
 /// What may exist although it is not listed, because its document cannot be read.
 #[derive(Debug, Clone, Default)]
 pub struct Doubt {
-    /// By namespace (empty if there is none) and name.
-    pub names: BTreeSet<(String, String)>,
-    /// It is not even known what is missing.
-    pub anything: bool,
+    /// By namespace (empty if there is none), then name.
+    names: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Doubt {
+    /// Adds an object.
+    pub fn insert(&mut self, namespace: impl Into<String>, name: impl Into<String>) {
+        self.names.entry(namespace.into()).or_default().insert(name.into());
+    }
+
     /// Whether the object, which is not listed, may exist.
     pub fn may_exist(&self, namespace: &str, name: &str) -> bool {
-        self.anything || self.names.iter().any(|(space, other)| space == namespace && other == name)
+        self.names.get(namespace).is_some_and(|names| names.contains(name))
+    }
+
+    /// The cluster-scoped objects.
+    fn cluster_scoped(&self) -> impl Iterator<Item = &str> {
+        self.names.get("").into_iter().flatten().map(String::as_str)
     }
 }
 

@@ -277,7 +277,7 @@ fn has(class: &Class<'_>, address: IpAddr) -> bool {
 
 /// Every address that has a VirtualIP, may have one, or was refused a moment ago.
 fn taken(snapshot: &Snapshot, inventory: &Inventory<'_>) -> Taken {
-    let doubtful = snapshot.doubts.virtual_ips.names.iter().filter_map(|(_, name)| address_of(name));
+    let doubtful = snapshot.doubts.virtual_ips.cluster_scoped().filter_map(address_of);
     let listed = inventory.vips.iter().map(|vip| vip.address);
     listed.chain(snapshot.refused.iter().copied()).chain(doubtful).collect()
 }

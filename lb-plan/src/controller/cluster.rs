@@ -78,7 +78,7 @@ fn doubtful(
 ) -> BTreeMap<String, BTreeSet<String>> {
     let doubt = &snapshot.doubts.nodes;
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    if !doubt.anything && doubt.names.is_empty() {
+    if doubt.cluster_scoped().next().is_none() {
         return found;
     }
     for vip in &inventory.vips {

@@ -1,0 +1,59 @@
+//! Puts the controller together and runs it until it is told to stop.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use lb_store::{Directory, Store, Writer};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+use tracing::{error, info};
+
+use crate::{Args, admin, metrics::Metrics, passes::Passes, telemetry, view::View};
+
+/// Runs the controller. An error is logged once, with the whole chain.
+pub fn main(args: &Args) -> ExitCode {
+    let result = telemetry::init(args.log_format).and_then(|()| {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")?;
+        runtime.block_on(run(args))
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(cause) => {
+            error!("{cause:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: &Args) -> anyhow::Result<()> {
+    let listener = admin::listen(args.listen).await?;
+    let store = Store::Directory(Directory::open(&args.manifests, Writer::Controller)?);
+    let metrics = Metrics::new()?;
+    let (show, view) = watch::channel(View::default());
+    let stop = stop_signal()?;
+    info!(manifests = %args.manifests.display(), listen = %args.listen, "the controller starts");
+    let admin = admin::serve(listener, view, metrics.registry.clone());
+    let passes = Passes::new(store, metrics, show, args.quarantine).run(stop);
+    tokio::select! {
+        ended = admin => ended,
+        ended = passes => ended.context("follow the manifests"),
+    }
+}
+
+/// Becomes true when the process is told to end.
+fn stop_signal() -> anyhow::Result<watch::Receiver<bool>> {
+    let mut terminate = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let (tell, stop) = watch::channel(false);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tell.send_replace(true);
+    });
+    Ok(stop)
+}

@@ -1,0 +1,122 @@
+//! One step of a plan, written to the store.
+//!
+//! Every write carries what it was judged on; "somebody else was first" is an outcome here and not an error: the next
+//! plan sees what there is.
+
+use std::{error::Error, net::IpAddr};
+
+use lb_api::VirtualIP;
+use lb_plan::controller::Action;
+use lb_store::{CreateError, DeleteError, Key, Object, Preconditions, Stopped, Store, UpdateError};
+
+/// What became of a step.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// It is written.
+    Done,
+    /// It was so already.
+    Unneeded,
+    /// The object has changed since it was judged.
+    Conflict,
+    /// The address has been taken by somebody.
+    Taken(IpAddr),
+    /// It could not be written; the whole chain of causes.
+    Failed(String),
+}
+
+impl Outcome {
+    /// The label of the metric.
+    pub(crate) const fn word(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Unneeded => "unneeded",
+            Self::Conflict => "conflict",
+            Self::Taken(_) => "taken",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+/// Writes. Only a store that is gone is an error.
+pub(crate) async fn apply(store: &Store, action: &Action) -> Result<Outcome, Stopped> {
+    match action {
+        Action::WriteStatus(service) => updated(store.write_status(service.as_ref()).await),
+        Action::Update(vip) => updated(store.update(vip.as_ref()).await),
+        Action::Create(vip) => match created(store.create(vip.as_ref()).await)? {
+            Outcome::Unneeded => Ok(taken(vip)),
+            outcome => Ok(outcome),
+        },
+        Action::Delete(vip) => delete(store, vip.as_ref()).await,
+        Action::CreateEvent(event) => created(store.create(event.as_ref()).await),
+        Action::DeleteEvent(event) => delete(store, event.as_ref()).await,
+    }
+}
+
+/// The label of the metric.
+pub(crate) const fn word(action: &Action) -> &'static str {
+    match action {
+        Action::WriteStatus(_) => "write-status",
+        Action::Update(_) => "update-virtual-ip",
+        Action::Create(_) => "create-virtual-ip",
+        Action::Delete(_) => "delete-virtual-ip",
+        Action::CreateEvent(_) => "create-event",
+        Action::DeleteEvent(_) => "delete-event",
+    }
+}
+
+/// Kind and name of what is written, for logs.
+pub(crate) fn describe(action: &Action) -> String {
+    match action {
+        Action::WriteStatus(service) => format!("Service {}", Key::of(service.as_ref())),
+        Action::Update(vip) | Action::Create(vip) => format!("VirtualIP {}", Key::of(vip.as_ref())),
+        Action::Delete(vip) => format!("VirtualIP {}", Key::of(vip.as_ref())),
+        Action::CreateEvent(event) => format!("Event {}", Key::of(event.as_ref())),
+        Action::DeleteEvent(event) => format!("Event {}", Key::of(event.as_ref())),
+    }
+}
+
+fn taken(vip: &VirtualIP) -> Outcome {
+    vip.spec.address.parse().map_or(Outcome::Unneeded, Outcome::Taken)
+}
+
+async fn delete<K: Object>(store: &Store, object: &K) -> Result<Outcome, Stopped> {
+    match store.delete::<K>(&Key::of(object), &Preconditions::of(object)).await {
+        Ok(()) => Ok(Outcome::Done),
+        Err(DeleteError::NotFound(_)) => Ok(Outcome::Unneeded),
+        Err(DeleteError::Conflict(_)) => Ok(Outcome::Conflict),
+        Err(DeleteError::Stopped(stopped)) => Err(stopped),
+        Err(error @ (DeleteError::NotOurs { .. } | DeleteError::Io { .. })) => Ok(failed(&error)),
+    }
+}
+
+fn created<K>(result: Result<K, CreateError>) -> Result<Outcome, Stopped> {
+    match result {
+        Ok(_) => Ok(Outcome::Done),
+        Err(CreateError::AlreadyExists(_)) => Ok(Outcome::Unneeded),
+        Err(CreateError::Stopped(stopped)) => Err(stopped),
+        Err(error @ (CreateError::Invalid { .. } | CreateError::ReadOnly(_) | CreateError::Io { .. })) => {
+            Ok(failed(&error))
+        }
+    }
+}
+
+/// An object that is gone is a conflict: the plan thought that it was there.
+fn updated<K>(result: Result<K, UpdateError>) -> Result<Outcome, Stopped> {
+    match result {
+        Ok(_) => Ok(Outcome::Done),
+        Err(UpdateError::Conflict(_) | UpdateError::NotFound(_)) => Ok(Outcome::Conflict),
+        Err(UpdateError::Stopped(stopped)) => Err(stopped),
+        Err(error @ (UpdateError::Invalid { .. } | UpdateError::NotOurs { .. } | UpdateError::Io { .. })) => {
+            Ok(failed(&error))
+        }
+    }
+}
+
+fn failed(error: &dyn Error) -> Outcome {
+    let (mut text, mut cause) = (error.to_string(), error.source());
+    while let Some(source) = cause {
+        text.push_str(&format!(": {source}"));
+        cause = source.source();
+    }
+    Outcome::Failed(text)
+}

@@ -1,0 +1,67 @@
+//! The command line. Every flag is also an environment variable `HERALD_<FLAG>`.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Parser, ValueEnum};
+use jiff::SignedDuration;
+
+/// Allocates addresses to LoadBalancer Services and ranks the nodes that may hold them.
+#[derive(Debug, Clone, Parser)]
+#[command(version)]
+pub struct Args {
+    /// Directory of manifests.
+    #[arg(long, env = "HERALD_MANIFESTS")]
+    pub manifests: PathBuf,
+    /// Where to serve /metrics, /healthz, /readyz and /state.
+    #[arg(long, env = "HERALD_LISTEN", default_value = "127.0.0.1:7481")]
+    pub listen: SocketAddr,
+    /// How long a released address is kept for its former owner.
+    #[arg(long, env = "HERALD_QUARANTINE", default_value = "60s", value_parser = duration)]
+    pub quarantine: Duration,
+    /// How log lines look.
+    #[arg(long, env = "HERALD_LOG_FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Longer than anybody wants to wait, and far from where times end.
+const MAX_DAYS: u64 = 365;
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("`{text}` is not a duration: write it as 300ms, 60s or 5m, at most {MAX_DAYS} days");
+    let parsed: SignedDuration = text.trim().parse().map_err(|_: jiff::Error| wrong())?;
+    let duration = Duration::try_from(parsed).map_err(|_negative| wrong())?;
+    (duration <= Duration::from_secs(MAX_DAYS * 24 * 3600)).then_some(duration).ok_or_else(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_have_a_unit_and_are_not_negative() {
+        assert_eq!(duration("300ms"), Ok(Duration::from_millis(300)));
+        assert_eq!(duration(" 60s "), Ok(Duration::from_secs(60)));
+        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        for refused in ["", "10", "s", "-1s", "20000h"] {
+            assert!(duration(refused).is_err(), "{refused:?}");
+        }
+    }
+}

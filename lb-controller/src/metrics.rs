@@ -1,0 +1,82 @@
+//! What is counted. Label sets are closed: no names of objects.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use lb_plan::controller::Figures;
+use lb_store::{Effect, Rejection};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+/// The controller's metrics.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    pub(crate) registry: Registry,
+    passes: IntCounter,
+    plan: Histogram,
+    steps: IntCounterVec,
+    services: IntGauge,
+    addresses: IntGaugeVec,
+    rejections: IntGaugeVec,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        let opts = |name: &str, help: &str| Opts::new(format!("herald_controller_{name}"), help);
+        let plan = HistogramOpts::new("herald_controller_plan_seconds", "How long a plan takes.")
+            .buckets(vec![0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5]);
+        let metrics = Self {
+            registry: Registry::new(),
+            passes: IntCounter::with_opts(opts("passes_total", "Passes completed.")).context("make a counter")?,
+            plan: Histogram::with_opts(plan).context("make a histogram")?,
+            steps: IntCounterVec::new(opts("steps_total", "Writes, by what and outcome."), &["action", "outcome"])
+                .context("make a counter")?,
+            services: IntGauge::with_opts(opts("services", "Services that have a class.")).context("make a gauge")?,
+            addresses: IntGaugeVec::new(
+                opts("addresses", "Addresses: wanted by Services, assigned to them, released and kept."),
+                &["state"],
+            )
+            .context("make a gauge")?,
+            rejections: IntGaugeVec::new(
+                opts("rejected_documents", "What users wrote and cannot be used, by what is used in its place."),
+                &["effect"],
+            )
+            .context("make a gauge")?,
+        };
+        metrics.register().context("register the metrics")?;
+        Ok(metrics)
+    }
+
+    fn register(&self) -> prometheus::Result<()> {
+        self.registry.register(Box::new(self.passes.clone()))?;
+        self.registry.register(Box::new(self.plan.clone()))?;
+        self.registry.register(Box::new(self.steps.clone()))?;
+        self.registry.register(Box::new(self.services.clone()))?;
+        self.registry.register(Box::new(self.addresses.clone()))?;
+        self.registry.register(Box::new(self.rejections.clone()))
+    }
+
+    pub(crate) fn planned(&self, took: Duration, figures: Figures) {
+        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        self.plan.observe(took.as_secs_f64());
+        self.services.set(gauge(figures.services as u64));
+        self.addresses.with_label_values(&["wanted"]).set(gauge(figures.wanted));
+        self.addresses.with_label_values(&["assigned"]).set(gauge(figures.assigned));
+        self.addresses.with_label_values(&["released"]).set(gauge(figures.released as u64));
+    }
+
+    pub(crate) fn stepped(&self, action: &str, outcome: &str) {
+        self.steps.with_label_values(&[action, outcome]).inc();
+    }
+
+    pub(crate) fn passed(&self) {
+        self.passes.inc();
+    }
+
+    pub(crate) fn rejected(&self, rejections: &[Rejection]) {
+        for (effect, word) in [(Effect::Unused, "unused"), (Effect::LastGood, "last-good"), (Effect::Partly, "partly")]
+        {
+            let count = rejections.iter().filter(|rejection| rejection.effect == effect).count();
+            self.rejections.with_label_values(&[word]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The loop: look at everything, plan, write, show; then wait for a change, a deadline, or the next try.
+//!
+//! Level-triggered: a change that comes while a pass runs is seen by the next one. A write that fails stops no other;
+//! after a pass with failures or conflicts the next comes by itself, later each time.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use lb_plan::controller::{self, Plan};
+use lb_store::{Rejection, Stopped, Store};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
+use tracing::{debug, info, warn};
+
+use crate::{
+    apply::{self, Outcome},
+    inputs::Inputs,
+    metrics::Metrics,
+    view::View,
+};
+
+/// The first wait after a pass that could not write all it wanted; doubles up to [`LAST_RETRY`].
+const FIRST_RETRY: Duration = Duration::from_millis(20);
+const LAST_RETRY: Duration = Duration::from_secs(30);
+
+/// How long an address is avoided that could not be created and is not listed either: somebody's unreadable file.
+const REFUSED: Duration = Duration::from_secs(60);
+
+/// Wall clocks jump: a deadline is looked at again after this.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// The state of the loop.
+pub(crate) struct Passes {
+    store: Store,
+    inputs: Inputs,
+    metrics: Metrics,
+    show: watch::Sender<View>,
+    quarantine: Duration,
+    rejections: watch::Receiver<Arc<Vec<Rejection>>>,
+    refused: BTreeMap<IpAddr, Instant>,
+    /// Passes in a row that left something undone.
+    tries: u32,
+}
+
+/// How a pass went.
+#[derive(Debug, Default)]
+struct Pass {
+    done: usize,
+    conflicts: usize,
+    failures: Vec<String>,
+    deadline: Option<Timestamp>,
+}
+
+impl Pass {
+    /// Whether another pass would find what this one found.
+    fn is_settled(&self) -> bool {
+        self.done == 0 && self.conflicts == 0
+    }
+
+    fn is_complete(&self) -> bool {
+        self.conflicts == 0 && self.failures.is_empty()
+    }
+}
+
+impl Passes {
+    pub(crate) fn new(store: Store, metrics: Metrics, show: watch::Sender<View>, quarantine: Duration) -> Self {
+        Self {
+            inputs: Inputs::new(&store),
+            rejections: store.rejections(),
+            store,
+            metrics,
+            show,
+            quarantine,
+            refused: BTreeMap::new(),
+            tries: 0,
+        }
+    }
+
+    /// Until `stop` becomes true, or the store is gone.
+    pub(crate) async fn run(mut self, mut stop: watch::Receiver<bool>) -> Result<(), Stopped> {
+        tokio::select! {
+            ready = self.inputs.ready() => ready?,
+            _ = stop.wait_for(|stop| *stop) => return Ok(()),
+        }
+        self.note_rejections();
+        loop {
+            let pass = self.pass(&stop).await?;
+            if *stop.borrow() {
+                info!("the controller stops");
+                return Ok(());
+            }
+            self.tries = if pass.is_complete() { 0 } else { self.tries.saturating_add(1) };
+            let wait = self.wait(pass.deadline);
+            tokio::select! {
+                changed = self.inputs.changed() => changed?,
+                changed = self.rejections.changed() => match changed {
+                    Ok(()) => self.note_rejections(),
+                    Err(_closed) => return Err(Stopped),
+                },
+                () = sleep(wait) => {}
+                _ = stop.wait_for(|stop| *stop) => {}
+            }
+        }
+    }
+
+    async fn pass(&mut self, stop: &watch::Receiver<bool>) -> Result<Pass, Stopped> {
+        // First the digest: the listings are at least as new.
+        let digest = self.store.digest();
+        self.refused.retain(|_, since| since.elapsed() < REFUSED);
+        let refused: BTreeSet<IpAddr> = self.refused.keys().copied().collect();
+        let snapshot = self.inputs.snapshot(refused, Timestamp::now(), self.quarantine);
+        let started = Instant::now();
+        // A large plan must not keep the admin endpoint waiting. It panics only by a defect, and then all should end.
+        let plan =
+            tokio::task::spawn_blocking(move || controller::plan(&snapshot)).await.map_err(|_panicked| Stopped)?;
+        self.metrics.planned(started.elapsed(), plan.figures);
+        let pass = self.write(&plan, stop).await?;
+        self.store.sync().await?;
+        self.metrics.passed();
+        self.show.send_modify(|view| {
+            view.passes += 1;
+            view.synced = true;
+            view.figures = plan.figures;
+            view.failures.clone_from(&pass.failures);
+            if pass.is_settled() {
+                view.manifests = digest;
+            }
+        });
+        Ok(pass)
+    }
+
+    async fn write(&mut self, plan: &Plan, stop: &watch::Receiver<bool>) -> Result<Pass, Stopped> {
+        let mut pass = Pass { deadline: plan.deadline, ..Pass::default() };
+        for step in &plan.steps {
+            if *stop.borrow() {
+                break;
+            }
+            let outcome = apply::apply(&self.store, &step.action).await?;
+            let (action, object) = (apply::word(&step.action), apply::describe(&step.action));
+            self.metrics.stepped(action, outcome.word());
+            match outcome {
+                Outcome::Done => {
+                    pass.done += 1;
+                    debug!(action, object, why = step.why.word(), "written");
+                }
+                Outcome::Unneeded => {}
+                Outcome::Conflict => {
+                    pass.conflicts += 1;
+                    debug!(action, object, "changed since it was judged");
+                }
+                Outcome::Taken(address) => {
+                    pass.conflicts += 1;
+                    self.refused.insert(address, Instant::now());
+                    info!(%address, "the address is taken already, the next one is used");
+                }
+                Outcome::Failed(cause) => pass.failures.push(cause),
+            }
+        }
+        let known = self.show.borrow().failures.clone();
+        for failure in pass.failures.iter().filter(|failure| !known.contains(failure)) {
+            warn!("{failure}");
+        }
+        Ok(pass)
+    }
+
+    /// Each rejection is logged once, when it appears.
+    fn note_rejections(&mut self) {
+        let rejections = Arc::clone(&self.rejections.borrow_and_update());
+        let known = Arc::clone(&self.show.borrow().rejections);
+        for rejection in rejections.iter().filter(|rejection| !known.contains(rejection)) {
+            warn!("{rejection}");
+        }
+        self.metrics.rejected(&rejections);
+        self.show.send_modify(|view| view.rejections = rejections);
+    }
+
+    /// How long to wait if nothing changes.
+    fn wait(&self, deadline: Option<Timestamp>) -> Duration {
+        let retry = match self.tries {
+            0 => LONGEST_WAIT,
+            tries => FIRST_RETRY.saturating_mul(2_u32.saturating_pow(tries - 1)).min(LAST_RETRY),
+        };
+        let left = deadline.map(|deadline| Duration::try_from(deadline.duration_since(Timestamp::now())));
+        // A deadline that has passed meanwhile is due now.
+        left.map_or(retry, |left| left.unwrap_or_default().min(retry))
+    }
+}

@@ -1,0 +1,316 @@
+//! Counts, families, requests, release, pools: one Service at a time.
+
+use jiff::SignedDuration;
+use lb_api::{
+    names::{annotation, condition, label},
+    virtual_ip::Phase,
+};
+
+use super::world::{World, annotate, dual};
+
+fn world() -> World {
+    World::with(3, &["192.0.2.100-192.0.2.109", "2001:db8::100-2001:db8::109"])
+}
+
+fn later(world: &mut World, seconds: i64) {
+    world.now = world.now.checked_add(SignedDuration::from_secs(seconds)).expect("in range");
+}
+
+fn request(world: &mut World, service: &str, list: &str) {
+    world.service(service, |service| annotate(service, annotation::DECKHOUSE_IPS, list));
+}
+
+#[test]
+fn three_addresses_of_each_family_by_index_on_three_nodes() {
+    let mut world = world();
+    world.service("web", |service| dual(service, "RequireDualStack"));
+    world.count("web", "3");
+    world.settle();
+
+    let shown = world.shown("web");
+    assert_eq!(shown, ["192.0.2.100", "2001:db8::100", "192.0.2.101", "2001:db8::101", "192.0.2.102", "2001:db8::102"]);
+    let primaries: std::collections::BTreeSet<String> = shown.iter().map(|address| world.primary(address)).collect();
+    assert_eq!(primaries.len(), 3);
+    for pair in shown.chunks(2) {
+        assert_eq!(world.primary(&pair[0]), world.primary(&pair[1]));
+    }
+    let all = world.condition("web", condition::ALL_ASSIGNED).expect("a condition");
+    assert_eq!((all.status.as_str(), all.reason.as_str()), ("True", condition::ALL_IPS_ASSIGNED));
+    assert_eq!(all.message, "6 of 6 public IPs were assigned");
+}
+
+#[test]
+fn two_of_three_is_said_in_deckhouses_words() {
+    let mut world = World::with(3, &["192.0.2.100/32", "192.0.2.102/32"]);
+    world.count("web", "3");
+    world.settle();
+
+    assert_eq!(world.shown("web"), ["192.0.2.100", "192.0.2.102"]);
+    let all = world.condition("web", condition::ALL_ASSIGNED).expect("a condition");
+    assert_eq!((all.status.as_str(), all.reason.as_str()), ("False", condition::NOT_ALL_IPS_ASSIGNED));
+    assert_eq!(all.message, "2 of 3 public IPs were assigned");
+    assert!(world.told("no IPv4 address is left in the pool of class `main`"));
+}
+
+#[test]
+fn a_bad_count_is_one_and_is_told() {
+    for bad in ["3.0", "0", "-2", "abc", ""] {
+        let mut world = world();
+        world.count("web", bad);
+        world.settle();
+
+        assert_eq!(world.shown("web").len(), 1, "{bad:?}");
+        let invalid = world.condition("web", condition::INVALID).expect("a condition");
+        assert!(invalid.message.contains(annotation::IP_COUNT), "{bad:?}: {}", invalid.message);
+        assert!(world.told(annotation::IP_COUNT), "{bad:?}");
+
+        world.count("web", "+4");
+        world.settle();
+        assert_eq!(world.shown("web").len(), 4);
+        assert_eq!(world.condition("web", condition::INVALID), None);
+    }
+}
+
+#[test]
+fn a_count_beyond_reason_is_limited_and_told() {
+    let mut world = World::with(3, &["2001:db8::/64"]);
+    world.service("web", |service| service.spec.get_or_insert_default().ip_families = Some(vec!["IPv6".into()]));
+    world.count("web", "4294967295");
+
+    assert_eq!(world.plan().figures.wanted, 4096);
+    assert!(world.plan().steps.len() < 5_000);
+}
+
+#[test]
+fn lowering_the_count_frees_the_highest_and_keeps_the_others() {
+    let mut world = world();
+    world.count("web", "4");
+    world.settle();
+    world.count("web", "2");
+    world.settle();
+
+    assert_eq!(world.shown("web"), ["192.0.2.100", "192.0.2.101"]);
+    assert_eq!(world.vip("192.0.2.103").map(|vip| vip.spec.phase), Some(Phase::Released));
+    // The former owner takes them back at once, in their places.
+    world.count("web", "4");
+    world.settle();
+    assert_eq!(world.shown("web"), ["192.0.2.100", "192.0.2.101", "192.0.2.102", "192.0.2.103"]);
+}
+
+#[test]
+fn auto_grows_with_the_nodes_and_does_not_shrink_for_a_network_that_is_away() {
+    let mut world = world();
+    world.count("web", "auto");
+    world.settle();
+    assert_eq!(world.shown("web").len(), 3);
+
+    world.node(3, |_| {});
+    world.settle();
+    assert_eq!(world.shown("web").len(), 4);
+
+    world.node(3, |node| {
+        let away = k8s_openapi::api::core::v1::NodeCondition {
+            type_: "NetworkUnavailable".into(),
+            status: "True".into(),
+            ..Default::default()
+        };
+        node.status.get_or_insert_default().conditions = Some(vec![away]);
+    });
+    world.settle();
+    assert_eq!(world.shown("web").len(), 4);
+    assert!(world.vips.values().all(|vip| !vip.spec.nodes.contains(&"node-3".to_owned())));
+
+    world.node(3, |node| {
+        node.metadata.labels.get_or_insert_default().insert(label::EXCLUDE.into(), "true".into());
+    });
+    world.settle();
+    assert_eq!(world.shown("web").len(), 3);
+}
+
+#[test]
+fn a_cordoned_node_is_last_and_not_left_out() {
+    let mut world = world();
+    world.count("web", "3");
+    world.settle();
+    world.node(1, |node| node.spec.get_or_insert_default().unschedulable = Some(true));
+    world.settle();
+
+    for vip in world.vips.values() {
+        assert_eq!(vip.spec.nodes.len(), 3);
+        assert_eq!(vip.spec.nodes[2], "node-1");
+    }
+}
+
+#[test]
+fn a_family_that_the_pool_lacks() {
+    let mut world = World::with(3, &["192.0.2.100/30"]);
+    world.service("prefers", |service| dual(service, "PreferDualStack"));
+    world.service("requires", |service| dual(service, "RequireDualStack"));
+    world.settle();
+
+    assert_eq!(world.shown("prefers"), ["192.0.2.100"]);
+    assert_eq!(world.condition("prefers", condition::ALL_ASSIGNED).expect("bound").status, "True");
+    assert_eq!(world.shown("requires"), Vec::<String>::new());
+    let invalid = world.condition("requires", condition::INVALID).expect("a condition");
+    assert!(invalid.message.contains("spec.ipFamilyPolicy") && invalid.message.contains("no IPv6"), "{invalid:?}");
+}
+
+#[test]
+fn requested_addresses_go_to_their_indices() {
+    let mut world = world();
+    world.service("web", |service| dual(service, "RequireDualStack"));
+    world.count("web", "3");
+    request(&mut world, "web", "192.0.2.105, 2001:db8::105,192.0.2.107");
+    world.settle();
+
+    assert_eq!(
+        world.shown("web"),
+        ["192.0.2.105", "2001:db8::105", "192.0.2.107", "2001:db8::100", "192.0.2.100", "2001:db8::101"]
+    );
+}
+
+#[test]
+fn a_request_that_cannot_be_met_fails_alone() {
+    let mut world = world();
+    request(&mut world, "first", "192.0.2.105");
+    world.settle();
+    world.count("web", "3");
+    request(&mut world, "web", "192.0.2.105,203.0.113.1");
+    world.settle();
+
+    assert_eq!(world.shown("web"), ["192.0.2.100"]);
+    let invalid = world.condition("web", condition::INVALID).expect("a condition").message;
+    assert!(invalid.contains("192.0.2.105 cannot be given: Service default/first has it"), "{invalid}");
+    assert!(invalid.contains("203.0.113.1 cannot be given: it is not in the pool of class `main`"), "{invalid}");
+    // It gets the address as soon as it is free, quarantine or not.
+    world.delete_service("first");
+    world.settle();
+    assert_eq!(world.shown("web"), ["192.0.2.105", "192.0.2.100"]);
+}
+
+#[test]
+fn a_request_for_what_another_index_has_swaps_them() {
+    let mut world = world();
+    world.count("web", "2");
+    world.settle();
+    request(&mut world, "web", "192.0.2.101,192.0.2.100");
+    world.settle();
+
+    assert_eq!(world.shown("web"), ["192.0.2.101", "192.0.2.100"]);
+}
+
+#[test]
+fn a_deleted_services_address_waits_out_its_quarantine() {
+    let mut world = world();
+    world.service("web", |_| {});
+    world.settle();
+    let primary = world.primary("192.0.2.100");
+    world.delete_service("web");
+    world.settle();
+    assert_eq!(world.vip("192.0.2.100").map(|vip| vip.spec.phase), Some(Phase::Released));
+
+    // Nobody else gets it, its former owner does, on the same node.
+    world.service("other", |_| {});
+    world.settle();
+    assert_eq!(world.shown("other"), ["192.0.2.101"]);
+    world.service("web", |_| {});
+    world.settle();
+    assert_eq!(world.shown("web"), ["192.0.2.100"]);
+    assert_eq!(world.primary("192.0.2.100"), primary);
+
+    world.delete_service("web");
+    world.settle();
+    later(&mut world, 59);
+    world.settle();
+    assert!(world.vip("192.0.2.100").is_some());
+    let deadline = world.plan().deadline.expect("the end of the quarantine");
+    world.now = deadline;
+    world.settle();
+    assert!(world.vip("192.0.2.100").is_none());
+}
+
+#[test]
+fn a_full_pool_takes_the_oldest_released() {
+    let mut world = World::with(3, &["192.0.2.100/31"]);
+    world.service("a", |_| {});
+    world.service("b", |_| {});
+    world.settle();
+    world.delete_service("b");
+    world.settle();
+    later(&mut world, 10);
+    world.delete_service("a");
+    world.settle();
+    world.service("c", |_| {});
+    world.settle();
+
+    assert_eq!(world.shown("c"), ["192.0.2.101"]);
+}
+
+#[test]
+fn an_address_outside_an_edited_pool_is_replaced_and_one_under_a_typo_is_not() {
+    let mut world = world();
+    world.count("web", "2");
+    world.settle();
+    world.class("main", &["192.0.2.101-192.0.2.1O9"], true);
+    world.settle();
+    assert_eq!(world.shown("web"), ["192.0.2.100", "192.0.2.101"]);
+    world.class("main", &[], true);
+    world.settle();
+    assert_eq!(world.shown("web"), ["192.0.2.100", "192.0.2.101"]);
+
+    world.class("main", &["192.0.2.101-192.0.2.109"], true);
+    world.settle();
+    assert_eq!(world.shown("web"), ["192.0.2.102", "192.0.2.101"]);
+}
+
+#[test]
+fn a_virtual_ip_that_disappears_is_made_again() {
+    let mut world = world();
+    world.service("first", |_| {});
+    world.settle();
+    world.count("web", "2");
+    world.settle();
+    world.delete_service("first");
+    world.settle();
+    later(&mut world, 120);
+    world.settle();
+    world.vips.clear();
+    world.settle();
+
+    assert_eq!(world.shown("web"), ["192.0.2.101", "192.0.2.102"]);
+}
+
+#[test]
+fn overlapping_classes_give_each_address_once() {
+    let mut world = world();
+    world.class("other", &["192.0.2.100-192.0.2.101"], false);
+    world.count("web", "1");
+    world.service("api", |service| annotate(service, annotation::DECKHOUSE_CLASS, "other"));
+    world.count("api", "2");
+    world.settle();
+
+    let mut all = [world.shown("web"), world.shown("api")].concat();
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 2, "{all:?}");
+}
+
+#[test]
+fn an_event_goes_after_an_hour_and_is_told_again_while_it_holds() {
+    let mut world = world();
+    world.count("web", "abc");
+    world.settle();
+    assert_eq!(world.events.len(), 1);
+    later(&mut world, 3601);
+    world.settle();
+
+    assert_eq!(world.events.len(), 1);
+    assert_eq!(
+        world.events.values().next().and_then(|event| event.event_time.clone()).map(|time| time.0),
+        Some(world.now)
+    );
+    world.count("web", "1");
+    later(&mut world, 3601);
+    world.settle();
+    assert!(world.events.is_empty());
+}
