@@ -4,13 +4,15 @@ mod agent;
 mod controller;
 mod manifests;
 mod metrics;
+mod pins;
 
 use std::{env, path::PathBuf};
 
 pub use agent::{Agent, AgentOptions, Mode};
 pub use controller::Controller;
-pub use manifests::Manifests;
+pub use manifests::{Manifests, Observer, StandIn, addresses_of};
 pub use metrics::Metrics;
+pub use pins::{Lease, Pins};
 
 use crate::need::{Need, workspace};
 

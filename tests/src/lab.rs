@@ -168,6 +168,11 @@ impl Lab {
         Ok(())
     }
 
+    /// Removes everything of a lab by its id alone, for a program that cannot wait for the value's end.
+    pub fn remove(id: &str) -> anyhow::Result<()> {
+        owner::remove(id)
+    }
+
     /// Every station.
     pub fn hosts(&self) -> impl Iterator<Item = &Host> {
         self.nodes.iter().chain(&self.clients).chain(&self.routers)

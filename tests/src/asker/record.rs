@@ -18,7 +18,7 @@ pub const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 const KEPT: u128 = 95;
 
 /// A moment on the clock that the kernel stamps frames with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Stamp(pub(crate) Duration);
 
 impl Stamp {
@@ -30,6 +30,16 @@ impl Stamp {
     /// This much later.
     pub fn after(self, span: Duration) -> Self {
         Self(self.0 + span)
+    }
+
+    /// This much earlier.
+    pub fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(span))
+    }
+
+    /// The moment `to` of another clock that shows `now` at this moment.
+    pub(crate) fn moved(self, to: Duration, now: Duration) -> Self {
+        if to >= now { self.after(to - now) } else { self.before(now - to) }
     }
 }
 

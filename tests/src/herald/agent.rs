@@ -124,6 +124,21 @@ impl Agent {
         &self.bpffs
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Freezes it.
+    pub fn stop(&self) -> anyhow::Result<()> {
+        self.process.stop()
+    }
+
+    /// Lets it go on.
+    pub fn cont(&self) -> anyhow::Result<()> {
+        self.process.cont()
+    }
+
     /// Its process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
