@@ -13,7 +13,7 @@ mod sources;
 type Check = fn(&Workspace) -> Result<()>;
 
 /// Quick ones first.
-const CHECKS: &[(&str, Check)] = &[
+const CHECKS: [(&str, Check); 9] = [
     ("format", format),
     ("source files", source_files),
     ("links in documents", document_links),
@@ -25,12 +25,24 @@ const CHECKS: &[(&str, Check)] = &[
     ("documentation", docs),
 ];
 
+/// Arguments of `check`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only the checks whose names contain this.
+    only: Option<String>,
+}
+
 /// `cargo xtask check`.
-pub(crate) fn run(workspace: &Workspace) -> Result<Passed> {
+pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<Passed> {
+    let wanted = |(name, _): &&(&str, Check)| args.only.as_deref().is_none_or(|part| name.contains(part));
+    let checks: Vec<_> = CHECKS.iter().filter(wanted).collect();
+    if checks.is_empty() {
+        bail!("no such check; there are: {}", CHECKS.map(|(name, _)| name).join(", "));
+    }
     // The agent embeds the object, so that nothing of it compiles without.
     ebpf::build(workspace, None)?;
     let mut failed = Vec::new();
-    for (name, check) in CHECKS {
+    for (name, check) in &checks {
         println!("── {name}");
         let started = Instant::now();
         match check(workspace) {
@@ -41,7 +53,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<Passed> {
             }
         }
     }
-    println!("── {} of {} checks passed", CHECKS.len() - failed.len(), CHECKS.len());
+    println!("── {} of {} checks passed", checks.len() - failed.len(), checks.len());
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));
     }

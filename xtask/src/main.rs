@@ -47,7 +47,7 @@ enum Command {
     /// Runs the test suites and prints the time of each.
     Test(suite::Args),
     /// Checks format, lints, dependencies, generated files and documents.
-    Check,
+    Check(check::Args),
     /// Measures.
     Bench(bench::BenchArgs),
     /// Runs the long, seeded fault tests.
@@ -68,7 +68,7 @@ fn run(workspace: &Workspace, command: Command) -> anyhow::Result<Passed> {
         Command::BuildEbpf(args) => ebpf::run(workspace, &args),
         Command::Demo(args) => demo::run(workspace, &args),
         Command::Test(args) => suite::run(workspace, &args),
-        Command::Check => check::run(workspace),
+        Command::Check(args) => check::run(workspace, &args),
         Command::Bench(args) => bench::bench(workspace, &args),
         Command::Soak(args) => bench::soak(workspace, &args),
         Command::Lab(args) => lab::run(workspace, &args),

@@ -110,13 +110,12 @@ fn one(workspace: &Workspace, suite: Suite, more: &[String]) -> Result<Ran> {
     process::run(workspace.cargo().arg("test").args(suite.arguments()).arg("--no-run"))
         .with_context(|| format!("building the suite {}", suite.name()))?;
     let mut cargo = workspace.cargo();
-    // One failed binary does not hide the others. A skip of a passed test is in its captured output.
+    // One failed binary does not hide the others.
     cargo.arg("test").args(suite.arguments()).args(["--no-fail-fast", "--"]).args(more);
-    if suite.is_root() {
-        cargo.arg("--show-output");
-        if let Some(sudo) = process::sudo()? {
-            cargo.env(runner(&host(workspace)?), sudo);
-        }
+    if suite.is_root()
+        && let Some(sudo) = process::sudo()?
+    {
+        cargo.env(runner(&host(workspace)?), sudo);
     }
     let mut tally = Tally::default();
     let started = Instant::now();

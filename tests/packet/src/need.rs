@@ -1,6 +1,6 @@
 //! What a suite needs, and the honest skip when it is not there.
 
-use std::path::PathBuf;
+use std::{io::Write as _, path::PathBuf};
 
 /// Why a suite cannot run here. Printed as `SKIP …`; under `HERALD_REQUIRE=all` it is a failure.
 #[derive(Debug)]
@@ -29,7 +29,8 @@ pub fn or_skip<T>(suite: &str, needed: Result<T, Missing>) -> Option<T> {
         Ok(found) => Some(found),
         Err(Missing(what)) => {
             assert_ne!(std::env::var("HERALD_REQUIRE").as_deref(), Ok("all"), "{suite} needs {what}");
-            println!("SKIP {suite}: needs {what}");
+            // `println!` would be captured, and a passing test's output is thrown away.
+            drop(writeln!(std::io::stderr(), "SKIP {suite}: needs {what}"));
             None
         }
     }
