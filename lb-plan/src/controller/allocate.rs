@@ -5,12 +5,12 @@
 //! ones; when the pool is full, the address that was released first.
 //!
 //! Invariants: an address stands in at most one slot per Service and family, and a slot has at most one address. Two
-//! VirtualIPs for one slot (two controllers raced) become one: the requested, else the lower, stays. An address that
-//! the same Service asks for in another slot is released in one plan and taken in the next, so that a slot never has
-//! two.
+//! VirtualIPs for one slot (two controllers raced) become one: the requested, else the lower, stays. A slot is filled
+//! only by a plan that sees it empty: what replaces an address comes in the plan after its release, because a release
+//! can be refused and a slot must never have two.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     net::IpAddr,
 };
 
@@ -76,6 +76,7 @@ pub(super) fn allocate(
         taken: taken(snapshot, inventory),
         fates: vec![Fate::Untouched; inventory.vips.len()],
         slots: vec![BTreeMap::new(); claimants.len()],
+        vacated: HashSet::new(),
         cursors: HashMap::new(),
         released: None,
     };
@@ -98,6 +99,8 @@ struct Ledger<'a> {
     taken: Taken,
     fates: Vec<Fate>,
     slots: Vec<BTreeMap<Slot, Place>>,
+    /// Slots that this plan empties.
+    vacated: HashSet<(usize, Slot)>,
     cursors: HashMap<(String, Family), Cursor>,
     /// The addresses in quarantine, the one that waits longest first; made when a pool is full.
     released: Option<Vec<usize>>,
@@ -154,7 +157,10 @@ impl Ledger<'_> {
                 Some((service, claimant)) => self.verdict(vip, claim, service, claimant),
             };
             match (verdict, found) {
-                (Verdict::Goes(why), _) => reason = why,
+                (Verdict::Goes(why), found) => {
+                    reason = why;
+                    self.vacated.extend(found.map(|(service, _)| (service, Slot::of(claim))));
+                }
                 (Verdict::Holds(service), Some((_, claimant))) => {
                     let slot = Slot::of(claim);
                     self.set(service, slot, Place::Has(position));

@@ -97,10 +97,12 @@ fn standing<'a>(
             false => Standing::NotOurs,
         };
     }
-    match recorded.or(by_spec) {
-        Some(name) => known(name, cluster).map_or_else(|| gone(name, cluster, problems), Standing::Bound),
-        None => by_wish(request, cluster, problems),
+    let Some(name) = recorded.or(by_spec) else { return by_wish(request, cluster, problems) };
+    let Some(class) = known(name, cluster) else { return gone(name, cluster, problems) };
+    if let Some(unknown) = request.class.as_deref().filter(|other| is_unknown(other, cluster)) {
+        problems.push(no_such_class(unknown, &format!("`{class}` is used")));
     }
+    Standing::Bound(class)
 }
 
 /// The class by annotation if it exists, else the default.
@@ -116,11 +118,19 @@ fn by_wish<'a>(request: &Request, cluster: &Cluster<'a>, problems: &mut Vec<Prob
         return Standing::Frozen;
     }
     let instead = default.map_or_else(|| "there is no default class".to_owned(), |class| format!("`{class}` is used"));
-    problems.push(Problem {
+    problems.push(no_such_class(name, &instead));
+    default.map_or(Standing::Unbound, Standing::Bound)
+}
+
+fn is_unknown(name: &str, cluster: &Cluster<'_>) -> bool {
+    known(name, cluster).is_none() && !cluster.doubt.may_exist("", name)
+}
+
+fn no_such_class(name: &str, instead: &str) -> Problem {
+    Problem {
         field: format!("metadata.annotations[{}]", annotation::DECKHOUSE_CLASS),
         message: format!("there is no MetalLoadBalancerClass `{name}`: write the name of one that exists; {instead}"),
-    });
-    default.map_or(Standing::Unbound, Standing::Bound)
+    }
 }
 
 /// The class of that name, borrowed for as long as the cluster is.

@@ -81,13 +81,16 @@ impl Ledger<'_> {
             return;
         }
         match existing {
-            None if self.taken.insert(address) => {
-                self.let_go(current);
-                self.set(service, slot, Place::New(address, Why::Requested));
+            None if !self.taken.contains(&address) => {
+                self.taken.insert(address);
+                if self.is_vacant(service, slot) {
+                    self.set(service, slot, Place::New(address, Why::Requested));
+                }
             }
             Some(position) if self.is_available(position) => {
-                self.let_go(current);
-                self.bind(position, service, slot, claimant, Why::Requested);
+                if self.is_vacant(service, slot) {
+                    self.bind(position, service, slot, claimant, Why::Requested);
+                }
             }
             // On its way here from another slot of the same Service, or about to be free: the next plan takes it.
             Some(position) if matches!(self.fates.get(position), Some(Fate::Released(_))) => {}
@@ -99,15 +102,16 @@ impl Ledger<'_> {
         }
     }
 
-    /// The slot gets another address: the one that it has is released.
-    fn let_go(&mut self, place: Option<Place>) {
-        if let Some(Place::Has(position)) = place
-            && let Some(fate) = self.fates.get_mut(position)
-        {
-            let bound = self.inventory.vips.get(position).is_some_and(|vip| vip.is_bound());
-            // Taken back a moment ago in this plan: it just stays released.
-            *fate = if bound { Fate::Released(Why::Replaced) } else { Fate::Untouched };
+    /// Whether the slot is empty now. One that has another address is emptied, for the next plan.
+    fn is_vacant(&mut self, service: usize, slot: Slot) -> bool {
+        let place = self.slots.get_mut(service).and_then(|slots| slots.remove(&slot));
+        if let Some(Place::Has(position)) = place {
+            if let Some(fate) = self.fates.get_mut(position) {
+                *fate = Fate::Released(Why::Replaced);
+            }
+            self.vacated.insert((service, slot));
         }
+        !self.vacated.contains(&(service, slot))
     }
 
     /// What a Service shows although it has no VirtualIP (lost, or deleted by hand), as far as it is free.
@@ -128,22 +132,43 @@ impl Ledger<'_> {
         for (service, claimant) in claimants.iter_mut().enumerate() {
             let Some((name, class)) = growing(claimant, self.cluster) else { continue };
             for family in claimant.wish.offered.clone() {
-                while let Some(slot) = self.empty(service, claimant, family) {
-                    if let Some(address) = self.lowest(name, class, family) {
-                        self.set(service, slot, Place::New(address, Why::Wanted));
-                    } else if let Some(position) = self.oldest_released(class, family) {
-                        self.bind(position, service, slot, claimant, Why::PoolFull);
-                    } else {
-                        let shortage = format!(
-                            "no {} address is left in the pool of class `{name}`: add a range to its addressPool",
-                            wish::word(family)
-                        );
-                        claimant.shortages.push(shortage);
-                        break;
-                    }
+                let slots = (0..claimant.wish.count).map(|index| Slot { index, family });
+                let lacking = |slot: &Slot| {
+                    claimant.requested(*slot).is_none()
+                        && self.slots.get(service).is_some_and(|slots| !slots.contains_key(slot))
+                };
+                let lacking: Vec<Slot> = slots.filter(lacking).collect();
+                if !lacking.into_iter().all(|slot| self.give_any(service, claimant, (name, class), slot)) {
+                    let family = wish::word(family);
+                    claimant.shortages.push(format!(
+                        "no {family} address is left in the pool of class `{name}`: add a range to its addressPool"
+                    ));
                 }
             }
         }
+    }
+
+    /// A slot that this plan empties gets nothing yet, but has its turn: which of two Services gets which address must
+    /// not depend on whose release was written before the controller was killed.
+    fn give_any(
+        &mut self,
+        service: usize,
+        claimant: &Claimant<'_>,
+        (name, class): (&str, &Class<'_>),
+        slot: Slot,
+    ) -> bool {
+        let lowest = self.lowest(name, class, slot.family);
+        if self.vacated.contains(&(service, slot)) {
+            return true;
+        }
+        if let Some(address) = lowest {
+            self.set(service, slot, Place::New(address, Why::Wanted));
+        } else if let Some(position) = self.oldest_released(class, slot.family) {
+            self.bind(position, service, slot, claimant, Why::PoolFull);
+        } else {
+            return false;
+        }
+        true
     }
 
     fn lowest(&mut self, name: &str, class: &Class<'_>, family: Family) -> Option<IpAddr> {
@@ -182,6 +207,7 @@ impl Ledger<'_> {
 
     fn is_filled(&self, service: usize, slot: Slot) -> bool {
         self.slots.get(service).is_some_and(|slots| slots.contains_key(&slot))
+            || self.vacated.contains(&(service, slot))
     }
 
     fn released_at(&self, position: usize) -> Option<jiff::Timestamp> {

@@ -160,7 +160,10 @@ fn check(world: &World) {
     let bound = world.bound();
     let mut shown_by: BTreeMap<String, String> = BTreeMap::new();
     for ((_, name), service) in &world.services {
-        for address in world.shown(name) {
+        let class = world.bound_to(name);
+        let gone = class.is_some_and(|class| !world.classes.contains_key(&(String::new(), class)));
+        // Without its class a Service stays as it is, even if somebody deletes its VirtualIPs.
+        for address in world.shown(name).into_iter().filter(|_| !gone) {
             assert_eq!(shown_by.insert(address.clone(), name.clone()), None, "{address} shown twice");
             let vip = world.vip(&address).unwrap_or_else(|| panic!("{name} shows {address}, which has no VirtualIP"));
             assert_eq!(vip.spec.phase, Phase::Bound);
@@ -299,7 +302,8 @@ proptest! {
         }
     }
 
-    /// Where a controller is killed makes no difference to where things end.
+    /// Where a controller is killed makes no difference to who has which address. Rankings depend on the rankings before
+    /// them, and so on which of two plans made them.
     #[test]
     fn a_kill_between_any_two_steps_ends_the_same(edits in prop::collection::vec(edit(), 1..12), last in edit(), cut in 0_usize..12) {
         let mut world = World::new();
@@ -320,7 +324,5 @@ proptest! {
         world.settle();
         killed.settle();
         prop_assert_eq!(world.bound(), killed.bound());
-        let specs = |world: &World| world.vips.values().map(|vip| vip.spec.clone()).collect::<Vec<_>>();
-        prop_assert_eq!(specs(&world), specs(&killed));
     }
 }
