@@ -42,10 +42,10 @@ pub(crate) async fn apply(store: &Store, action: &Action) -> Result<Outcome, Sto
     match action {
         Action::WriteStatus(service) => updated(store.write_status(service.as_ref()).await),
         Action::Update(vip) => updated(store.update(vip.as_ref()).await),
-        Action::Create(vip) => match created(store.create(vip.as_ref()).await)? {
-            Outcome::Unneeded => Ok(taken(vip)),
-            outcome => Ok(outcome),
-        },
+        Action::Create(vip) => {
+            let outcome = created(store.create(vip.as_ref()).await)?;
+            Ok(if matches!(outcome, Outcome::Unneeded) { taken(vip) } else { outcome })
+        }
         Action::Delete(vip) => delete(store, vip.as_ref()).await,
         Action::CreateEvent(event) => created(store.create(event.as_ref()).await),
         Action::DeleteEvent(event) => delete(store, event.as_ref()).await,

@@ -38,7 +38,7 @@ const MAX_DAYS: u64 = 365;
 
 fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a duration: write it as 300ms, 60s or 5m, at most {MAX_DAYS} days");
-    let parsed: SignedDuration = text.trim().parse().map_err(|_: jiff::Error| wrong())?;
+    let parsed: SignedDuration = text.trim().parse().map_err(|_unreadable: jiff::Error| wrong())?;
     let duration = Duration::try_from(parsed).map_err(|_negative| wrong())?;
     (duration <= Duration::from_secs(MAX_DAYS * 24 * 3600)).then_some(duration).ok_or_else(wrong)
 }

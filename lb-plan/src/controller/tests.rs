@@ -3,4 +3,6 @@
 mod addresses;
 mod classes;
 mod histories;
+mod pools;
+mod quiet;
 mod world;

@@ -48,7 +48,7 @@ impl Rankings {
             let Some(class) = cluster.classes.get(class) else { continue };
             let domain = domain(&mut domains, &class.nodes);
             let mut index = None;
-            for (slot, _) in slots {
+            for slot in slots.keys() {
                 // Slots are sorted by index: each index once.
                 if index != Some(slot.index) {
                     index = Some(slot.index);

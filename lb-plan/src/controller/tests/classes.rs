@@ -4,8 +4,11 @@ use lb_api::names::{annotation, condition, label};
 
 use super::world::{World, annotate};
 
-/// D is the default; A and B exist, X does not. The expected class, or `None` for a Service that gets nothing.
-const ROWS: [(&str, Option<&str>, Option<&str>, Option<&str>, Option<&str>); 11] = [
+/// A class, if there is one.
+type Name = Option<&'static str>;
+
+/// By annotation, by spec, recorded, and what comes of it. D is the default; A and B exist, X does not. The expected class, or `None` for a Service that gets nothing.
+const ROWS: [(&str, Name, Name, Name, Name); 11] = [
     ("nothing chosen", None, None, None, Some("d")),
     ("A by annotation", Some("a"), None, None, Some("a")),
     ("B by spec wins over A", Some("a"), Some("b"), None, Some("b")),
