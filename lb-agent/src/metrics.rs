@@ -112,9 +112,15 @@ fn families(view: &View) -> prometheus::Result<Vec<MetricFamily>> {
         counter.inc_by(value);
         families.extend(counter.collect());
     }
-    let pass = Gauge::new("herald_agent_pass_seconds", "How long the last pass took.")?;
-    pass.set(view.pass_took.as_secs_f64());
-    families.extend(pass.collect());
+    let durations = [
+        ("herald_agent_pass_seconds", "How long the last pass took.", view.pass_took),
+        ("herald_agent_plan_seconds", "How long the last pass took that planned anew.", view.plan_took),
+    ];
+    for (name, help, value) in durations {
+        let gauge = Gauge::new(name, help)?;
+        gauge.set(value.as_secs_f64());
+        families.extend(gauge.collect());
+    }
     let options = Opts::new("herald_agent_attach", "How each interface is attached: 1 for its mode.");
     let attach = IntGaugeVec::new(options, &["interface", "mode"])?;
     for interface in view.interfaces.iter() {

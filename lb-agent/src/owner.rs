@@ -33,6 +33,8 @@ use crate::{
 
 /// A pass runs at least this often: the lease is renewed with it.
 const PASS: Duration = Duration::from_secs(1);
+/// Between two rounds of announcements; what is newly held goes at once, with its own pass.
+const COPIES: Duration = Duration::from_millis(5);
 /// Between two attempts to take a lease that could not be taken.
 const TAKE: Duration = Duration::from_millis(100);
 /// Links and addresses are read again at least this often: an event may have been lost.
@@ -140,7 +142,9 @@ impl Owner {
     fn idle(&self) -> Duration {
         let now = clock::monotonic();
         let renewal = self.view.completed_at + PASS;
-        let due = [self.schedule.next(), self.host.next(), Some(renewal)].into_iter().flatten().min();
+        // Several copies at a wake-up, not one.
+        let copies = self.schedule.next().map(|due| due.max(self.view.completed_at + COPIES));
+        let due = [copies, self.host.next(), Some(renewal)].into_iter().flatten().min();
         if self.seen.lost || self.seen.stale {
             return Duration::ZERO;
         }

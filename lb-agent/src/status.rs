@@ -46,19 +46,21 @@ pub(crate) async fn publish(
     }
 }
 
+/// What a look saw.
+type Seen = (Arc<[Held]>, Arc<Listing<VirtualIP>>);
+
 struct Writer {
     store: Store,
     node: String,
     last: Option<LoadBalancerNodeStatus>,
     /// What was looked at when nothing was left to write.
-    settled: Option<(Arc<[Held]>, Arc<Listing<VirtualIP>>)>,
+    settled: Option<Seen>,
 }
 
 impl Writer {
     /// Writes what has changed of the VirtualIPs; whether there is more to write.
     async fn virtual_ips(&mut self, held: &Arc<[Held]>, listing: &Arc<Listing<VirtualIP>>) -> bool {
-        let same =
-            |(old, seen): &(Arc<[Held]>, Arc<Listing<VirtualIP>>)| Arc::ptr_eq(old, held) && Arc::ptr_eq(seen, listing);
+        let same = |(old, seen): &Seen| Arc::ptr_eq(old, held) && Arc::ptr_eq(seen, listing);
         if self.settled.as_ref().is_some_and(same) {
             return false;
         }

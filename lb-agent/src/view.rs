@@ -17,6 +17,8 @@ pub(crate) struct View {
     pub(crate) completed_at: Duration,
     /// How long the last pass took.
     pub(crate) pass_took: Duration,
+    /// The same of the last pass that planned anew: from a change to the maps.
+    pub(crate) plan_took: Duration,
     pub(crate) lease: Lease,
     pub(crate) held: Arc<[Held]>,
     pub(crate) entries: usize,

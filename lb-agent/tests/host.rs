@@ -3,6 +3,8 @@
 //!
 //! Needs root, a kernel with XDP on veth, and a BPF file system; skips and says so without root.
 
+#![expect(clippy::print_stderr, reason = "a skip and a failed teardown are told to whoever runs the tests")]
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -218,16 +220,14 @@ fn release_leaves_nothing_and_takes_the_name_out_of_the_status() {
         let mut node = node_with_two_addresses();
         node.start(&["--on-term", "release"]);
         let status = node.directory.path().join("manifests/.herald/status.me/virtualips/_/192.0.2.100.yaml");
-        node.until("the holder names itself", || {
-            fs::read_to_string(&status).is_ok_and(|text| text.contains("holder: me"))
-        });
+        node.until("the holder names itself", || fs::read_to_string(&status).is_ok_and(|text| text.contains("holder")));
 
         node.end(Signal::SIGTERM);
 
         assert_eq!((arp_announce(), addresses()), before);
         assert!(!xdp_attached() && !node.bpffs.exists());
         let left = fs::read_to_string(&status).unwrap_or_default();
-        assert!(!left.contains("holder: me"), "{left}");
+        assert!(!left.contains("holder"), "{left}");
     });
 }
 

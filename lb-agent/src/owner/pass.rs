@@ -179,6 +179,7 @@ impl Owner {
     /// Publishes the view. What only a plan changes is made anew only after one.
     fn show(&mut self, began: Duration, replanned: bool) {
         let now = clock::monotonic();
+        let took = now.saturating_sub(began);
         if replanned {
             self.view.held = self.seen.plan.held.as_slice().into();
             self.view.interfaces = Arc::new(self.interfaces());
@@ -193,7 +194,8 @@ impl Owner {
             manifests: self.seen.listing.as_ref().map(|listing| Arc::clone(&listing.digest)).unwrap_or_default(),
             passes: self.view.passes + 1,
             completed_at: now,
-            pass_took: now.saturating_sub(began),
+            pass_took: took,
+            plan_took: if replanned { took } else { self.view.plan_took },
             lease: Lease {
                 state: if held { LeaseState::Held } else { LeaseState::Lost },
                 epoch: self.keeper.epoch(),

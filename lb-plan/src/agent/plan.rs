@@ -127,7 +127,7 @@ impl NodePlan {
             Holding::Hold(_) => self.problems.push(Problem {
                 object: virtual_ip.metadata.name.clone().unwrap_or_default(),
                 field: "spec.interfaces",
-                message: format!("this node holds the address, but has none of the interfaces {:?}", spec.interfaces),
+                message: nowhere_to_answer(&spec.interfaces),
             }),
             Holding::Suppress => {}
         }
@@ -141,6 +141,13 @@ impl NodePlan {
             groups.joined.pop_last();
             groups.all_multicast = true;
         }
+    }
+}
+
+fn nowhere_to_answer(interfaces: &[String]) -> String {
+    match interfaces {
+        [] => "this node holds the address, but has no interface that could answer for it".to_owned(),
+        named => format!("this node holds the address, but has none of the interfaces {named:?}"),
     }
 }
 
