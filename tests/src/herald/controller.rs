@@ -35,14 +35,19 @@ pub struct ControllerState {
 }
 
 impl Controller {
-    /// Starts a controller on a folder and waits until it answers.
+    /// Starts a controller on a folder and waits until it has read everything.
     pub fn start(lab: &Lab, manifests: &Manifests, args: &[&str]) -> anyhow::Result<Self> {
+        let mut controller = Self::launch(lab, manifests, args)?;
+        controller.wait_for(START, "the controller to be synced", |state| state.synced)?;
+        Ok(controller)
+    }
+
+    /// Starts a controller and does not wait.
+    pub fn launch(lab: &Lab, manifests: &Manifests, args: &[&str]) -> anyhow::Result<Self> {
         let mut command = lab.control.command(program("lb-controller"));
         command.arg("--manifests").arg(manifests.dir()).args(["--listen", LISTEN]).args(args);
         let process = Process::start("lb-controller", command, &lab.dir().join("controller.log"))?;
-        let mut controller = Self { process, netns: lab.control.clone() };
-        controller.wait_for(START, "the controller to be synced", |state| state.synced)?;
-        Ok(controller)
+        Ok(Self { process, netns: lab.control.clone() })
     }
 
     /// What it says of itself.

@@ -92,7 +92,7 @@ pub struct Observer {
 
 impl Observer {
     /// Waits until everything that is on disk now has been read.
-    pub fn sync(&self) -> anyhow::Result<()> {
+    pub fn catch_up(&self) -> anyhow::Result<()> {
         self.runtime.block_on(self.store.catch_up()).context("read the manifests")
     }
 
