@@ -20,7 +20,7 @@ use lb_api::names::condition;
 use super::{
     allocate::{Allocation, Fate, Place},
     choice::{Claimant, Standing, recorded},
-    inventory::{Inventory, Slot},
+    inventory::{Inventory, Slot, Vip},
 };
 
 /// The Service with the status that it should have; `None` if it has it, or if the next plan will know better.
@@ -35,7 +35,7 @@ pub(super) fn wanted(
     let mut status = current.clone();
     match claimant.standing {
         Standing::Frozen => invalid(&mut status, claimant, now),
-        Standing::NotOurs | Standing::Unbound => withdraw(&mut status, claimant, inventory, now),
+        Standing::NotOurs | Standing::Unbound => withdraw(&mut status, claimant, inventory, allocation, now),
         Standing::Bound(class) => {
             // A class without a node to hold the addresses is not recorded: it would be sticky.
             if !claimant.wish.may_grow && recorded(claimant.service).is_none() && allocation.is_empty(service) {
@@ -107,23 +107,37 @@ fn bound(status: &mut ServiceStatus, claimant: &Claimant<'_>, class: &str, ready
     invalid(status, claimant, now);
 }
 
-/// Takes back what Herald wrote, as long as a VirtualIP shows that the Service was ours.
-fn withdraw(status: &mut ServiceStatus, claimant: &Claimant<'_>, inventory: &Inventory<'_>, now: Timestamp) {
-    let named = inventory.of(claimant.namespace, claimant.name).iter();
-    let vips: Vec<_> = named.filter_map(|&position| inventory.vips.get(position)).collect();
-    // An address whose class is gone stays with the Service until it is known what becomes of the class.
-    if !vips.is_empty() {
-        let ours: BTreeSet<String> = vips.iter().map(|vip| vip.address.to_string()).collect();
+/// Takes back what Herald wrote, as long as a VirtualIP shows that the Service was ours. While it holds one, because
+/// the class is gone, it is left as it is.
+fn withdraw(
+    status: &mut ServiceStatus,
+    claimant: &Claimant<'_>,
+    inventory: &Inventory<'_>,
+    allocation: &Allocation,
+    now: Timestamp,
+) {
+    let named = inventory.of(claimant.namespace, claimant.name);
+    let holds = named.iter().any(|&position| match allocation.fate(position) {
+        Fate::Bound { .. } => true,
+        Fate::Untouched => inventory.vips.get(position).is_some_and(Vip::is_bound),
+        Fate::Released(_) => false,
+    });
+    let was_ours = !named.is_empty() && !holds;
+    if was_ours {
+        let vips = named.iter().filter_map(|&position| inventory.vips.get(position));
+        let ours: BTreeSet<String> = vips.map(|vip| vip.address.to_string()).collect();
+        // With the record of the binding the whole list is Herald's, lost addresses included.
+        let all = recorded(claimant.service).is_some();
         let ingress = status.load_balancer.as_mut().and_then(|balancer| balancer.ingress.take()).unwrap_or_default();
-        let rest = ingress.into_iter().filter(|entry| entry.ip.as_ref().is_none_or(|ip| !ours.contains(ip)));
-        set_ingress(status, rest.collect());
+        let theirs = |entry: &LoadBalancerIngress| !all && entry.ip.as_ref().is_none_or(|ip| !ours.contains(ip));
+        set_ingress(status, ingress.into_iter().filter(theirs).collect());
         for type_ in [condition::CLASS, condition::ALL_ASSIGNED] {
             remove(status, type_);
         }
     }
     match claimant.standing {
         Standing::Unbound => invalid(status, claimant, now),
-        Standing::NotOurs if !vips.is_empty() => remove(status, condition::INVALID),
+        Standing::NotOurs if was_ours => remove(status, condition::INVALID),
         Standing::NotOurs | Standing::Frozen | Standing::Bound(_) => {}
     }
 }

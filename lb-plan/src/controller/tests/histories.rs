@@ -159,8 +159,6 @@ fn check_unmoved(before: &World, after: &World, about: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
     #[test]
     fn whenever_it_is_quiet_no_address_is_doubled_leaked_or_moved(history in prop::collection::vec((edit(), fate()), 1..24)) {
         let mut world = World::new();
