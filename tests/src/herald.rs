@@ -12,7 +12,7 @@ pub use agent::{Agent, AgentOptions, Mode};
 pub use controller::Controller;
 pub use manifests::{Manifests, Observer, StandIn, addresses_of};
 pub use metrics::Metrics;
-pub use pins::{Lease, Pins};
+pub use pins::{Lease, Pins, Table};
 
 use crate::need::{Need, workspace};
 

@@ -4,6 +4,7 @@
 //! here touches an interface or a namespace that it did not make.
 
 pub mod asker;
+pub mod edits;
 pub mod frames;
 pub mod herald;
 pub mod http;

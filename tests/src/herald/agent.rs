@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context as _, ensure};
 
-use super::{Manifests, Metrics, objects, program};
+use super::{Manifests, Metrics, Pins, objects, program};
 use crate::{
     http,
     lab::{Host, Lab, Process},
@@ -119,9 +119,9 @@ impl Agent {
         &self.node
     }
 
-    /// Where its pins are.
-    pub fn bpffs(&self) -> &PathBuf {
-        &self.bpffs
+    /// What it has pinned.
+    pub fn pins(&self) -> Pins {
+        Pins::at(&self.bpffs)
     }
 
     /// Its process id.

@@ -66,7 +66,7 @@ impl Scene {
     }
 
     pub(crate) fn pins(&self, agent: usize) -> Pins {
-        Pins::at(self.agents[agent].bpffs())
+        self.agents[agent].pins()
     }
 
     /// Asks for addresses 1,000 times a second and family from the client, and waits until the first answers come.

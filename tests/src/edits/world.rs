@@ -9,84 +9,84 @@ use std::{
     net::IpAddr,
 };
 
-use crate::{
+use super::{
     random::Random,
     yaml::{self, BROKEN},
 };
 
 /// The default class. It is broken now and then, never gone.
-pub(crate) const INGRESS: &str = "ingress";
+pub(super) const INGRESS: &str = "ingress";
 /// The class by annotation. Its pool changes, and it goes and comes back.
-pub(crate) const EDGE: &str = "edge";
+pub(super) const EDGE: &str = "edge";
 /// Names of Services.
 const SERVICES: usize = 8;
 const NODES: usize = 4;
 const MAX_COUNT: usize = 4;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Families {
+pub(super) enum Families {
     V4,
     V6,
     Both,
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Service {
+pub(super) struct Service {
     /// Of each family.
-    pub(crate) count: usize,
-    pub(crate) families: Families,
+    pub(super) count: usize,
+    pub(super) families: Families,
     /// The class it asks for now. The one it is bound to was chosen when it was made, and stays.
-    pub(crate) annotation: Option<&'static str>,
-    pub(crate) class: &'static str,
+    pub(super) annotation: Option<&'static str>,
+    pub(super) class: &'static str,
     /// Its file does not parse: what was last read counts.
-    pub(crate) broken: bool,
+    pub(super) broken: bool,
 }
 
 #[derive(Debug, Clone)]
-pub(crate) struct Class {
-    pub(crate) default: bool,
+pub(super) struct Class {
+    pub(super) default: bool,
     /// Last bytes of the first and the last address, in both families.
     span: (u8, u8),
     prefix: (&'static str, &'static str),
-    pub(crate) health: Health,
+    pub(super) health: Health,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Health {
+pub(super) enum Health {
     Fine,
     Broken,
     Gone,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct NodeState {
-    pub(crate) cordoned: bool,
-    pub(crate) excluded: bool,
+pub(super) struct NodeState {
+    pub(super) cordoned: bool,
+    pub(super) excluded: bool,
 }
 
 /// One edit of one file; no text: it is removed.
 #[derive(Debug)]
-pub(crate) struct Edit {
-    pub(crate) what: String,
-    pub(crate) file: String,
-    pub(crate) text: Option<String>,
+pub(super) struct Edit {
+    pub(super) what: String,
+    pub(super) file: String,
+    pub(super) text: Option<String>,
 }
 
 /// What was edited since it was last quiet.
 #[derive(Debug, Default)]
-pub(crate) struct Changes {
-    pub(crate) nodes: bool,
+pub(super) struct Changes {
+    pub(super) nodes: bool,
     /// Something became readable that was not, or the other way round.
-    pub(crate) readability: bool,
+    pub(super) readability: bool,
     /// Services that were made again or deleted: nothing that they had is theirs any more.
-    pub(crate) renewed: BTreeSet<String>,
+    pub(super) renewed: BTreeSet<String>,
 }
 
 #[derive(Debug)]
-pub(crate) struct World {
-    pub(crate) services: BTreeMap<String, Service>,
-    pub(crate) classes: BTreeMap<&'static str, Class>,
-    pub(crate) nodes: BTreeMap<String, NodeState>,
+pub(super) struct World {
+    pub(super) services: BTreeMap<String, Service>,
+    pub(super) classes: BTreeMap<&'static str, Class>,
+    pub(super) nodes: BTreeMap<String, NodeState>,
     changes: Changes,
     /// Files edited in the current batch.
     edited: BTreeSet<String>,
@@ -95,7 +95,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         let class = |default, span, prefix| Class { default, span, prefix, health: Health::Fine };
         Self {
             services: BTreeMap::new(),
@@ -112,18 +112,18 @@ impl World {
     }
 
     /// The files to start with.
-    pub(crate) fn files(&self) -> Vec<(String, String)> {
+    pub(super) fn files(&self) -> Vec<(String, String)> {
         let classes = self.classes.iter().map(|(name, class)| (format!("class-{name}.yaml"), yaml::class(name, class)));
         let nodes = self.nodes.iter().map(|(name, state)| (format!("{name}.yaml"), yaml::node(name, *state)));
         classes.chain(nodes).collect()
     }
 
-    pub(crate) fn take_changes(&mut self) -> Changes {
+    pub(super) fn take_changes(&mut self) -> Changes {
         std::mem::take(&mut self.changes)
     }
 
     /// Up to `size` edits, at most one of each file.
-    pub(crate) fn batch(&mut self, random: &mut Random, size: usize) -> Vec<Edit> {
+    pub(super) fn batch(&mut self, random: &mut Random, size: usize) -> Vec<Edit> {
         self.edited.clear();
         self.class_edited = false;
         let mut edits = Vec::new();
@@ -142,7 +142,7 @@ impl World {
     }
 
     /// Removes every Service; its files.
-    pub(crate) fn delete_all(&mut self) -> Vec<String> {
+    pub(super) fn delete_all(&mut self) -> Vec<String> {
         let names: Vec<_> = std::mem::take(&mut self.services).into_keys().collect();
         self.changes.renewed.extend(names.iter().cloned());
         names.into_iter().map(|name| format!("{name}.yaml")).collect()
@@ -266,13 +266,13 @@ impl World {
 
 impl Class {
     /// First and last address of each range.
-    pub(crate) fn ranges(&self) -> [(IpAddr, IpAddr); 2] {
+    pub(super) fn ranges(&self) -> [(IpAddr, IpAddr); 2] {
         let address = |prefix: &str, last| format!("{prefix}{last}").parse().expect("a prefix and a number");
         let range = |prefix| (address(prefix, self.span.0), address(prefix, self.span.1));
         [range(self.prefix.0), range(self.prefix.1)]
     }
 
-    pub(crate) fn contains(&self, address: IpAddr) -> bool {
+    pub(super) fn contains(&self, address: IpAddr) -> bool {
         self.ranges().iter().any(|(first, last)| *first <= address && address <= *last)
     }
 }

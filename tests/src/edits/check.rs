@@ -5,20 +5,19 @@ use std::{
     net::IpAddr,
 };
 
+use super::world::{Changes, Families, Health, World};
+use crate::herald::{Observer, addresses_of};
 use anyhow::{Context as _, ensure};
 use lb_api::virtual_ip::{Family, Phase};
-use lb_tests::herald::{Observer, addresses_of};
-
-use crate::world::{Changes, Families, Health, World};
 
 /// The place of an address in a Service: its name, the index, the family.
 type Slot = (String, u32, Family);
 
 /// What stands in every slot: the address, and the nodes that may hold it.
-pub(crate) type Found = BTreeMap<Slot, (IpAddr, Vec<String>)>;
+pub(super) type Found = BTreeMap<Slot, (IpAddr, Vec<String>)>;
 
 /// Checks everything, and returns what is now.
-pub(crate) fn all(world: &World, changes: &Changes, before: &Found, observer: &Observer) -> anyhow::Result<Found> {
+pub(super) fn all(world: &World, changes: &Changes, before: &Found, observer: &Observer) -> anyhow::Result<Found> {
     let found = slots(observer)?;
     complete(world, &found)?;
     in_their_pools(world, &found)?;

@@ -1,8 +1,9 @@
 //! Random edits of a folder of manifests under a controller that is killed now and then. Whenever it is quiet, no
 //! address is given twice, none is leaked, none has moved without cause, and every Service shows what it has.
 //!
-//! `HERALD_EDITS` is how many edits (100), `HERALD_SEED` repeats a run. A failure prints both and every edit.
-//! "Quiet" is: 2 s without a file event, and the controller's last pass has seen the users' files as they are.
+//! A seed repeats the edits and the kills; what the controller was doing when it was killed, it does not. A failure
+//! carries the seed and every edit. "Quiet" is: 2 s without a file event, and the controller's last pass has seen the
+//! users' files as they are.
 
 mod check;
 mod random;
@@ -10,45 +11,49 @@ mod world;
 mod yaml;
 
 use std::{
-    env, fs,
-    path::Path,
+    fs,
+    path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::Context as _;
-use lb_tests::{
+
+use self::{check::Found, random::Random, world::World};
+use crate::{
     herald::{self, Controller, Manifests, Observer},
     lab::{Lab, Shape},
-    need, wait,
+    need::Need,
+    wait,
 };
 
-use check::Found;
-use random::Random;
-use world::World;
+pub use random::fresh_seed;
 
-const EDITS: usize = 100;
 const QUIET: Duration = Duration::from_secs(2);
 const LIMIT: Duration = Duration::from_secs(60);
 /// Short, so that a released address is gone when it is quiet: then what is left over is a leak.
 const QUARANTINE: &str = "1s";
 
-#[test]
-fn random_edits_leave_no_address_given_twice_leaked_or_moved_without_cause() -> anyhow::Result<()> {
-    if !need::met(&[herald::agent_needs(), herald::controller_needs()].concat()) {
-        return Ok(());
-    }
-    let seed = number("HERALD_SEED").unwrap_or_else(random::fresh_seed);
-    let edits = number("HERALD_EDITS").and_then(|edits| usize::try_from(edits).ok()).unwrap_or(EDITS);
-    println!("HERALD_SEED={seed} HERALD_EDITS={edits}");
-    let mut run = Run::new(Random::new(seed))?;
-    run.edits(edits)
-        .with_context(|| format!("HERALD_SEED={seed} HERALD_EDITS={edits}, edits:\n{}", run.log.join("\n")))?;
-    println!("{edits} edits, {} times quiet, controller killed {} times", run.quiets, run.kills);
-    Ok(())
+/// What was seen in a run that held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Figures {
+    /// Edits made, without the deletions at the end.
+    pub edits: usize,
+    /// How often everything was checked.
+    pub quiets: usize,
+    /// How often the controller was killed.
+    pub kills: usize,
 }
 
-fn number(name: &str) -> Option<u64> {
-    env::var(name).ok()?.parse().ok()
+/// What a run needs of its machine.
+pub fn needs() -> Vec<Need> {
+    [vec![Need::Root, Need::Program("ip")], herald::controller_needs()].concat()
+}
+
+/// Makes `edits` random edits and checks whenever it is quiet; at last deletes every Service, and checks again.
+pub fn run(seed: u64, edits: usize) -> anyhow::Result<Figures> {
+    let mut run = Run::new(Random::new(seed))?;
+    run.edits(edits).with_context(|| format!("seed {seed}, {edits} edits:\n{}", run.log.join("\n")))?;
+    Ok(Figures { edits, quiets: run.quiets, kills: run.kills })
 }
 
 struct Run {
@@ -163,7 +168,7 @@ impl Run {
 }
 
 /// Changes with every file event: each file with its size and when it was written.
-fn fingerprint(dir: &Path) -> Vec<(std::path::PathBuf, u64, Option<SystemTime>)> {
+fn fingerprint(dir: &Path) -> Vec<(PathBuf, u64, Option<SystemTime>)> {
     let mut files = Vec::new();
     // A folder or file that goes while it is read is an event too: the next look sees it gone.
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {

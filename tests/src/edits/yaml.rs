@@ -1,11 +1,11 @@
 //! The manifests as a user writes them.
 
-use crate::world::{Class, Families, NodeState, Service};
+use super::world::{Class, Families, NodeState, Service};
 
 /// A document that breaks off: no object can be read from it.
-pub(crate) const BROKEN: &str = "apiVersion: v1\nkind: [Service\nmetadata: {name: \"";
+pub(super) const BROKEN: &str = "apiVersion: v1\nkind: [Service\nmetadata: {name: \"";
 
-pub(crate) fn service(name: &str, service: &Service) -> String {
+pub(super) fn service(name: &str, service: &Service) -> String {
     let families = match service.families {
         Families::V4 => "ipFamilyPolicy: SingleStack\n  ipFamilies: [IPv4]",
         Families::V6 => "ipFamilyPolicy: SingleStack\n  ipFamilies: [IPv6]",
@@ -23,7 +23,7 @@ pub(crate) fn service(name: &str, service: &Service) -> String {
     )
 }
 
-pub(crate) fn class(name: &str, class: &Class) -> String {
+pub(super) fn class(name: &str, class: &Class) -> String {
     let pool: String = class.ranges().iter().map(|(first, last)| format!("  - {first}-{last}\n")).collect();
     let default = class.default;
     format!(
@@ -32,7 +32,7 @@ pub(crate) fn class(name: &str, class: &Class) -> String {
     )
 }
 
-pub(crate) fn node(name: &str, state: NodeState) -> String {
+pub(super) fn node(name: &str, state: NodeState) -> String {
     let labels = match state.excluded {
         true => "  labels:\n    node.kubernetes.io/exclude-from-external-load-balancers: \"\"\n",
         false => "",

@@ -1,0 +1,214 @@
+//! `bench-agent`: one agent with 10,000 addresses. How long until its maps are filled, how long a single change takes,
+//! and what it costs in memory.
+//!
+//! Measured in the maps themselves, by key, from the moment the process is started or the change begins to be
+//! written. Exit code: 0 if every figure is within its bound, 1 if not, 2 if a prerequisite is missing.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command talks to its user")]
+
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use clap::Parser;
+use lb_tests::{
+    herald::{self, Agent, AgentOptions, Manifests, StandIn, Table},
+    lab::{INTERFACE, Lab, Shape},
+    need, wait,
+};
+use serde::Serialize;
+
+/// Measures an agent with many addresses.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Addresses, half of them IPv6; this node holds half of each family and suppresses the others.
+    #[arg(long, default_value_t = 10_000)]
+    addresses: u32,
+    /// Single changes.
+    #[arg(long, default_value_t = 100)]
+    changes: u32,
+    /// Writes the figures to this file, too.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+/// What is to be reached.
+const FILL: Duration = Duration::from_secs(1);
+const CHANGE: Duration = Duration::from_millis(5);
+const RSS_KIB: u64 = 40 * 1024;
+/// After the start: what was only needed for it is gone.
+const SETTLED: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Serialize)]
+struct Figures {
+    addresses: u32,
+    release_build: bool,
+    /// From the start of the process.
+    fill_ms: f64,
+    /// Single changes, from the beginning of the write to the entry in the map.
+    changes: usize,
+    change_median_ms: f64,
+    change_p99_ms: f64,
+    change_max_ms: f64,
+    /// From the end of the write, which is the store's.
+    change_after_write_median_ms: f64,
+    /// The agent's resident memory ten seconds after its start.
+    rss_kib: u64,
+    /// Kernel memory of its maps.
+    kernel_maps_kib: u64,
+    missed: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if let Err(missing) = need::check(&herald::agent_needs()) {
+        eprintln!("bench-agent: {missing}");
+        return ExitCode::from(2);
+    }
+    match measure(&args) {
+        Ok(figures) if figures.missed.is_empty() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("bench-agent: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(args: &Args) -> anyhow::Result<Figures> {
+    let mut lab = Lab::new(Shape::default())?;
+    lab.attach_pass()?;
+    let manifests = Manifests::new(lab.dir().join("manifests"))?;
+    let stand_in = manifests.stand_in()?;
+    for number in 0..args.addresses {
+        create(&stand_in, number)?;
+    }
+    eprintln!("{} VirtualIPs are written", args.addresses);
+
+    let started = Instant::now();
+    let mut agent = Agent::launch(&lab, &lab.nodes[0], &manifests, &AgentOptions::default())?;
+    let table = wait::for_ok(LIMIT, "the table", || agent.pins().table(&lab.nodes[0], INTERFACE))?;
+    for number in 0..args.addresses {
+        wait_for_entry(&mut agent, &table, address(number))?;
+    }
+    let filled = started.elapsed();
+    agent.wait_ready(LIMIT)?;
+    wait::observe(SETTLED.saturating_sub(started.elapsed()));
+    let rss_kib = status_kib(agent.pid(), "VmRSS:")?;
+    let kernel_maps_kib = map_bytes(agent.pid())? / 1024;
+    let (changes, after_write) = single_changes(args, &stand_in, &mut agent, &table)?;
+
+    let mut figures = Figures {
+        addresses: args.addresses,
+        release_build: !cfg!(debug_assertions),
+        fill_ms: ms(filled),
+        changes: changes.len(),
+        change_median_ms: ms(percentile(&changes, 50)),
+        change_p99_ms: ms(percentile(&changes, 99)),
+        change_max_ms: ms(percentile(&changes, 100)),
+        change_after_write_median_ms: ms(percentile(&after_write, 50)),
+        rss_kib,
+        kernel_maps_kib,
+        missed: Vec::new(),
+    };
+    figures.missed = figures.judge();
+    let text = serde_json::to_string_pretty(&figures)?;
+    println!("{text}");
+    if let Some(file) = &args.json {
+        fs::write(file, text + "\n").with_context(|| format!("write {}", file.display()))?;
+    }
+    Ok(figures)
+}
+
+impl Figures {
+    fn judge(&self) -> Vec<String> {
+        let bounds = [
+            ("fill_ms", self.fill_ms, ms(FILL)),
+            ("change_p99_ms", self.change_p99_ms, ms(CHANGE)),
+            ("rss_kib", self.rss_kib as f64, RSS_KIB as f64),
+        ];
+        let missed = bounds.into_iter().filter(|(_, value, bound)| value >= bound);
+        missed.map(|(name, value, bound)| format!("{name} is {value}, to reach is under {bound}")).collect()
+    }
+}
+
+/// Adds addresses one at a time: for each, from the beginning and from the end of the write to the map.
+fn single_changes(
+    args: &Args,
+    stand_in: &StandIn,
+    agent: &mut Agent,
+    table: &Table,
+) -> anyhow::Result<(Vec<Duration>, Vec<Duration>)> {
+    let (mut changes, mut after_write) = (Vec::new(), Vec::new());
+    for number in args.addresses..args.addresses + args.changes {
+        let begin = Instant::now();
+        create(stand_in, number)?;
+        let written = Instant::now();
+        wait_for_entry(agent, table, address(number))?;
+        changes.push(begin.elapsed());
+        after_write.push(written.elapsed());
+    }
+    changes.sort_unstable();
+    after_write.sort_unstable();
+    Ok((changes, after_write))
+}
+
+fn create(stand_in: &StandIn, number: u32) -> anyhow::Result<()> {
+    let nodes = if (number / 2).is_multiple_of(2) { ["node-1", "node-2"] } else { ["node-2", "node-1"] };
+    stand_in.create(address(number), &nodes)
+}
+
+/// Even numbers are IPv4, odd ones IPv6.
+fn address(number: u32) -> IpAddr {
+    let pair = number / 2;
+    match number % 2 {
+        0 => Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 0, 0, 0)) + pair).into(),
+        _ => Ipv6Addr::from(u128::from(Ipv6Addr::new(0x2001, 0xdb8, 0x10, 0, 0, 0, 0, 0)) + u128::from(pair)).into(),
+    }
+}
+
+/// Looks without a pause: the time is the figure.
+fn wait_for_entry(agent: &mut Agent, table: &Table, address: IpAddr) -> anyhow::Result<()> {
+    let end = Instant::now() + LIMIT;
+    while table.entry(address)?.is_none() {
+        if Instant::now() > end {
+            anyhow::bail!("{address} is not in the table after {LIMIT:?}\n{}", agent.process().log_tail());
+        }
+        std::thread::yield_now();
+    }
+    Ok(())
+}
+
+/// A line of `/proc/PID/status` in KiB.
+fn status_kib(pid: u32, name: &str) -> anyhow::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name}"))?;
+    line.trim().trim_end_matches(" kB").parse().with_context(|| format!("{name} {line}"))
+}
+
+/// What the kernel accounts for the maps that a process has open, each once.
+fn map_bytes(pid: u32) -> anyhow::Result<u64> {
+    let mut maps = std::collections::BTreeMap::new();
+    for entry in fs::read_dir(Path::new("/proc").join(pid.to_string()).join("fdinfo"))? {
+        // A descriptor may be closed while it is read.
+        let Ok(info) = fs::read_to_string(entry?.path()) else { continue };
+        let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+        if let (Some(id), Some(bytes)) = (field("map_id:"), field("memlock:")) {
+            maps.insert(id, bytes);
+        }
+    }
+    Ok(maps.values().sum())
+}
+
+fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+    sorted.get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
+}
+
+fn ms(span: Duration) -> f64 {
+    span.as_secs_f64() * 1000.0
+}
