@@ -52,6 +52,7 @@ pub(crate) struct Maps {
 
 impl Maps {
     #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the kernel's index has 32 bits; aya widens it")]
     pub(crate) fn of(ctx: &XdpContext) -> Self {
         Self { ifindex: ctx.ingress_ifindex() as u32 }
     }

@@ -76,8 +76,8 @@ fn bench_send(ctx: XdpContext) -> u32 {
 
 /// The sink of live frames: counts the replies (ARP opcode 2), drops everything.
 #[xdp(frags)]
-fn bench_sink(ctx: XdpContext) -> u32 {
-    let Some(frame) = head(&ctx) else { return xdp_action::XDP_DROP };
+fn bench_sink(mut ctx: XdpContext) -> u32 {
+    let Some(frame) = head(&mut ctx) else { return xdp_action::XDP_DROP };
     if frame[21] == 2
         && let Some(counter) = RECEIVED.get_ptr_mut(0)
     {
@@ -89,15 +89,15 @@ fn bench_sink(ctx: XdpContext) -> u32 {
 
 /// Reference: reads the EtherType, passes.
 #[xdp(frags)]
-fn reference_parse(ctx: XdpContext) -> u32 {
-    let Some(frame) = head(&ctx) else { return xdp_action::XDP_DROP };
+fn reference_parse(mut ctx: XdpContext) -> u32 {
+    let Some(frame) = head(&mut ctx) else { return xdp_action::XDP_DROP };
     if [frame[12], frame[13]] == [0x08, 0x06] { xdp_action::XDP_DROP } else { xdp_action::XDP_PASS }
 }
 
 /// Reference: the least that answers ARP for a set of addresses. One look-up; no segment, no lease, no counter.
 #[xdp(frags)]
-fn reference_arp(ctx: XdpContext) -> u32 {
-    let Some(frame) = head(&ctx) else { return xdp_action::XDP_PASS };
+fn reference_arp(mut ctx: XdpContext) -> u32 {
+    let Some(frame) = head(&mut ctx) else { return xdp_action::XDP_PASS };
     if [frame[12], frame[13]] != [0x08, 0x06] || [frame[20], frame[21]] != [0, 1] {
         return xdp_action::XDP_PASS;
     }
@@ -125,6 +125,7 @@ fn reference_arp(ctx: XdpContext) -> u32 {
 
 /// Puts the template over the frame and waits for the stores to be done.
 #[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "at most the length of the template")]
 fn restore(ctx: &XdpContext) -> Option<()> {
     let template = TEMPLATES.get_ptr_mut(0)?;
     // SAFETY: an element of the map.
@@ -145,7 +146,7 @@ fn restore(ctx: &XdpContext) -> Option<()> {
 
 /// The first 42 bytes.
 #[inline(always)]
-fn head(ctx: &XdpContext) -> Option<&mut [u8; 42]> {
+fn head(ctx: &mut XdpContext) -> Option<&mut [u8; 42]> {
     let start = ctx.data();
     if start + 42 > ctx.data_end() {
         return None;
