@@ -125,16 +125,16 @@ fn transitions(node: &str, held: &[Held], listing: &Listing<VirtualIP>) -> Vec<(
     let held: BTreeMap<String, &Held> = held.iter().map(|held| (name_of(held.address), held)).collect();
     let mut due = Vec::new();
     for (key, object) in &listing.objects {
-        let status = object.status.clone().unwrap_or_default();
-        let named = status.holder.as_deref() == Some(node);
+        let named = object.status.as_ref().and_then(|status| status.holder.as_deref()) == Some(node);
+        let status = || object.status.clone().unwrap_or_default();
         let next = match held.get(&key.name) {
             Some(held) if !named => VirtualIPStatus {
                 holder: Some(node.to_owned()),
                 since: Some(Time(Timestamp::now())),
                 why: Some(held.why.word().to_owned()),
-                ..status
+                ..status()
             },
-            None if named => VirtualIPStatus { holder: None, since: None, why: None, ..status },
+            None if named => VirtualIPStatus { holder: None, since: None, why: None, ..status() },
             Some(_) | None => continue,
         };
         due.push((Arc::clone(object), next));

@@ -81,9 +81,10 @@ pub struct Problem {
 pub fn plan<'a>(snapshot: Snapshot<'_>, virtual_ips: impl Iterator<Item = &'a VirtualIP>) -> NodePlan {
     let domains = Domain::all(snapshot.topology);
     let mut out = NodePlan { segments: snapshot.topology.segments.clone(), ..NodePlan::default() };
+    let mut groups = BTreeMap::new();
     for virtual_ip in virtual_ips {
         match virtual_ip.spec.address.parse::<IpAddr>() {
-            Ok(address) => out.add(snapshot.node, &domains, address.to_canonical(), virtual_ip),
+            Ok(address) => out.add(&mut groups, snapshot.node, &domains, address.to_canonical(), virtual_ip),
             Err(error) => out.problems.push(Problem {
                 object: virtual_ip.metadata.name.clone().unwrap_or_default(),
                 field: "spec.address",
@@ -91,21 +92,19 @@ pub fn plan<'a>(snapshot: Snapshot<'_>, virtual_ips: impl Iterator<Item = &'a Vi
             }),
         }
     }
-    out.entries.sort_unstable();
-    // Two objects of one address: answer sorts first, but who of two answers is unknown, so nobody does.
-    out.entries.dedup_by(|later, kept| {
-        let same = later.0 == kept.0;
-        if same {
-            kept.1 = kept.1.max(later.1);
-        }
-        same
-    });
-    out.held.sort_unstable();
+    out.finish(groups);
     out
 }
 
 impl NodePlan {
-    fn add(&mut self, node: &str, domains: &[Domain<'_>], address: IpAddr, virtual_ip: &VirtualIP) {
+    fn add(
+        &mut self,
+        groups: &mut BTreeMap<u32, Vec<Ipv6Addr>>,
+        node: &str,
+        domains: &[Domain<'_>],
+        address: IpAddr,
+        virtual_ip: &VirtualIP,
+    ) {
         let spec = &virtual_ip.spec;
         let holding = ownership::decide(&spec.nodes, node, spec.phase);
         let ranked = spec.phase == Phase::Bound && spec.nodes.iter().any(|name| name == node);
@@ -119,7 +118,8 @@ impl NodePlan {
             };
             self.entries.push((EntryKey { segment: domain.id, address }, action));
             if let (IpAddr::V6(address), true) = (address, allowed && ranked) {
-                self.join(domain.answering, solicited_node(address));
+                let group = solicited_node(address);
+                domain.answering.into_iter().for_each(|station| groups.entry(station).or_default().push(group));
             }
         }
         match holding {
@@ -133,14 +133,27 @@ impl NodePlan {
         }
     }
 
-    fn join(&mut self, station: Option<u32>, group: Ipv6Addr) {
-        let Some(station) = station else { return };
-        let groups = self.groups.entry(station).or_default();
-        groups.joined.insert(group);
-        if groups.joined.len() > MAX_GROUPS {
-            groups.joined.pop_last();
-            groups.all_multicast = true;
-        }
+    fn finish(&mut self, wanted_groups: BTreeMap<u32, Vec<Ipv6Addr>>) {
+        self.entries.sort_unstable();
+        // Two objects of one address: answer sorts first, but who of two answers is unknown, so nobody does.
+        self.entries.dedup_by(|later, kept| {
+            let same = later.0 == kept.0;
+            if same {
+                kept.1 = kept.1.max(later.1);
+            }
+            same
+        });
+        self.held.sort_unstable();
+        self.groups = wanted_groups.into_iter().map(|(station, groups)| (station, Groups::of(groups))).collect();
+    }
+}
+
+impl Groups {
+    fn of(mut groups: Vec<Ipv6Addr>) -> Self {
+        groups.sort_unstable();
+        groups.dedup();
+        let all_multicast = groups.len() > MAX_GROUPS;
+        Self { joined: groups.into_iter().take(MAX_GROUPS).collect(), all_multicast }
     }
 }
 
