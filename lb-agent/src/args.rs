@@ -81,6 +81,19 @@ pub struct Run {
     /// The kernel program's object file, in place of the built-in one.
     #[arg(long, env = "HERALD_OBJECT")]
     pub object: Option<PathBuf>,
+    /// What the kernel program logs: `frames` is a line for every frame it counts, which costs; for a lab.
+    #[arg(long, env = "HERALD_EBPF_LOG", value_enum, default_value_t)]
+    pub ebpf_log: EbpfLog,
+}
+
+/// The level of the kernel program's log, fixed when it is loaded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum EbpfLog {
+    /// Nothing; the verifier removes the code.
+    #[default]
+    Off,
+    /// Every counted frame.
+    Frames,
 }
 
 /// How to attach.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lb_common::lease::{Millis, Nanos};
-use nix::time::{ClockId, clock_gettime};
+use nix::time::{ClockId, clock_getres, clock_gettime};
 
 /// Time since an arbitrary moment; stands still while the machine sleeps.
 pub(crate) fn monotonic() -> Duration {
@@ -14,6 +14,12 @@ pub(crate) fn monotonic() -> Duration {
 /// The same in milliseconds.
 pub(crate) fn now() -> Millis {
     millis(monotonic())
+}
+
+/// The length of a kernel tick in nanoseconds: the resolution of the coarse clock.
+pub(crate) fn tick_nanos() -> Nanos {
+    let tick = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE).expect("CLOCK_MONOTONIC_COARSE is always readable");
+    nanos(Duration::from(tick))
 }
 
 /// Whole nanoseconds of a duration; enough for five centuries.

@@ -88,7 +88,7 @@ impl Owner {
         virtual_ips: Reflector<VirtualIP>,
         published: watch::Sender<View>,
     ) -> anyhow::Result<Self> {
-        let (object, maps) = Object::load(&pins, args.object.as_deref())?;
+        let (object, maps) = Object::load(&pins, args.object.as_deref(), args.ebpf_log)?;
         let standing = lease::standing(&maps)?;
         let keeper = Keeper::found(standing, clock::nanos(clock::monotonic()));
         tracing::info!(

@@ -8,6 +8,7 @@ pub(crate) mod convert;
 mod detach;
 pub(crate) mod filter;
 pub(crate) mod lease;
+mod log;
 pub(crate) mod maps;
 pub(crate) mod object;
 pub(crate) mod pins;

@@ -22,7 +22,7 @@ pub mod name {
     pub const VIPS_V6: &str = "VIPS_V6";
     /// `Array<u64>` of [`super::FILTER_WORDS`]: which (segment, address) may be in a table; see [`crate::filter`].
     pub const FILTER: &str = "FILTER";
-    /// `Array<u64>` of two words: the latch, and the suppress limit in milliseconds; see [`crate::lease`].
+    /// `Array<u64>` of [`crate::lease::WORDS`]: the latch, the suppress limit, the clock's offset; see [`crate::lease`].
     pub const LEASE: &str = "LEASE";
     /// `PerCpuArray<u64>` by [`crate::outcome::Outcome`].
     pub const OUTCOMES: &str = "OUTCOMES";

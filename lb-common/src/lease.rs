@@ -8,12 +8,24 @@
 //! A second word says until when suppress entries count: past it everything passes, so that another load balancer
 //! on the node can work.
 //!
-//! Both words are written in the kernel only: by the responder (the trip) and by the renewal program.
+//! All words are written in the kernel only: by the responder (the trip) and by the renewal program.
 
 /// Index of the latch in [`crate::abi::name::LEASE`].
 pub const LATCH: u32 = 0;
 /// Index of the suppress limit (milliseconds, monotonic) in [`crate::abi::name::LEASE`].
 pub const SUPPRESS_UNTIL: u32 = 1;
+/// Index of what the tick clock lacks to the monotonic clock (nanoseconds) in [`crate::abi::name::LEASE`].
+pub const TICK_OFFSET: u32 = 2;
+/// How many words [`crate::abi::name::LEASE`] has.
+pub const WORDS: u32 = 3;
+
+/// The load-time constant of the kernel program with the length of a kernel tick in nanoseconds, which is the
+/// resolution of `CLOCK_MONOTONIC_COARSE`.
+///
+/// With it the responder's clock is a multiplication: ticks, which the kernel's compiler reads in place, times this
+/// plus the offset that each renewal writes. Without it (0) the responder calls the coarse clock, for 20 ns more (ADR
+/// 0018 has the figures).
+pub const TICK_NANOS: &str = "TICK_NANOS";
 
 const DEADLINE_BITS: u32 = 48;
 const DEADLINE_MASK: u64 = (1 << DEADLINE_BITS) - 1;

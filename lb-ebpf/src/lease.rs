@@ -4,7 +4,7 @@ use core::intrinsics::{AtomicOrdering, atomic_cxchg};
 
 use lb_common::{
     frame::Frame,
-    lease::{LATCH, Latch, SUPPRESS_UNTIL, State, verdict},
+    lease::{LATCH, Latch, SUPPRESS_UNTIL, State, TICK_OFFSET, verdict},
 };
 
 use crate::{maps, packet::Packet};
@@ -17,6 +17,9 @@ pub(crate) fn renew(frame: &mut Packet<'_>) -> u32 {
     let Some(suppress_until) = word_at(frame, 16) else { return verdict::REFUSED };
     let Some(latch) = maps::word(LATCH) else { return verdict::REFUSED };
     let Some(limit) = maps::word(SUPPRESS_UNTIL) else { return verdict::REFUSED };
+    let Some(offset) = maps::word(TICK_OFFSET) else { return verdict::REFUSED };
+    // A tick between its two readings makes the offset one tick off; the next renewal writes it again.
+    compare_and_set(offset, maps::read(offset), maps::tick_offset());
     let (before, after) = (Latch(expected), Latch(wanted));
     let renewal = before.epoch() == after.epoch();
     if renewal && before.state(maps::now()) != State::Held {

@@ -14,13 +14,17 @@ mod maps;
 mod packet;
 
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
+use aya_log_ebpf::info;
 use lb_common::{outcome::Verdict, respond::respond};
 
 /// Answers ARP requests and neighbour solicitations for the addresses this node holds.
 #[xdp(frags)]
 fn lb_responder(ctx: XdpContext) -> u32 {
     let outcome = respond(&mut packet::Packet::new(&ctx), &maps::Maps::of(&ctx));
-    maps::count(&outcome);
+    if let Some(counter) = maps::count(&outcome) {
+        // Off unless the agent loads the program with `--ebpf-log frames`; the verifier then removes it.
+        info!(&ctx, "interface {} outcome {}", ctx.ingress_ifindex(), counter);
+    }
     match Verdict::of(&outcome) {
         Verdict::Answer => xdp_action::XDP_TX,
         Verdict::Drop => xdp_action::XDP_DROP,

@@ -1,8 +1,9 @@
 //! Every map: who writes it, who reads it, its size, and what happens when it is full.
 
 use aya_ebpf::{
+    Global,
     bindings::BPF_F_NO_PREALLOC,
-    helpers::generated::bpf_ktime_get_coarse_ns,
+    helpers::generated::{bpf_jiffies64, bpf_ktime_get_coarse_ns},
     macros::map,
     maps::{Array, HashMap, PerCpuArray},
     programs::XdpContext,
@@ -37,9 +38,9 @@ static VIPS_V6: HashMap<Key6, Entry> = HashMap::with_max_entries(abi::MAX_ENTRIE
 #[map]
 static FILTER: Array<u64> = Array::with_max_entries(abi::FILTER_WORDS, 0);
 
-/// The latch and the suppress limit. Written here only: by a trip, and by the renewal.
+/// The latch, the suppress limit, the clock's offset. Written here only: by a trip, and by the renewal.
 #[map]
-static LEASE: Array<u64> = Array::with_max_entries(2, 0);
+static LEASE: Array<u64> = Array::with_max_entries(lease::WORDS, 0);
 
 /// One counter for each way out. Written here, summed over the CPUs by the agent.
 #[map]
@@ -113,9 +114,34 @@ impl Tables for Maps {
     }
 }
 
-/// The coarse monotonic clock.
+/// Set at load time, see [`lease::TICK_NANOS`].
+#[unsafe(no_mangle)]
+static TICK_NANOS: Global<u64> = Global::new(0);
+
+/// The monotonic clock, as of the last tick.
 #[inline(always)]
 pub(crate) fn now() -> Nanos {
+    if TICK_NANOS.load() == 0 {
+        return coarse();
+    }
+    ticked().wrapping_add(word(lease::TICK_OFFSET).map_or(0, read))
+}
+
+/// What [`now`] must add to the ticks, to be written by the renewal.
+#[inline(always)]
+pub(crate) fn tick_offset() -> Nanos {
+    coarse().wrapping_sub(ticked())
+}
+
+/// Ticks since some moment, in nanoseconds.
+#[inline(always)]
+fn ticked() -> Nanos {
+    // SAFETY: the helper has no arguments and no failure.
+    unsafe { bpf_jiffies64() }.wrapping_mul(TICK_NANOS.load())
+}
+
+#[inline(always)]
+fn coarse() -> Nanos {
     // SAFETY: the helper has no arguments and no failure.
     unsafe { bpf_ktime_get_coarse_ns() }
 }
@@ -133,16 +159,17 @@ pub(crate) fn read(word: *mut u64) -> u64 {
     unsafe { word.read_volatile() }
 }
 
-/// Counts an outcome. What is foreign is not counted: its path has no look-up.
+/// Counts an outcome; its counter. What is foreign is not counted: its path has no look-up.
 #[inline(always)]
-pub(crate) fn count(outcome: &Outcome) {
+pub(crate) fn count(outcome: &Outcome) -> Option<u32> {
     let index = match outcome {
         Ok(done) => done.counter(),
-        Err(Pass::Foreign) => return,
+        Err(Pass::Foreign) => return None,
         Err(pass) => pass.counter(),
     };
     if let Some(counter) = OUTCOMES.get_ptr_mut(index) {
         // SAFETY: the element is this CPU's own, and the program is not preempted by itself.
         unsafe { *counter = (*counter).wrapping_add(1) };
     }
+    Some(index)
 }

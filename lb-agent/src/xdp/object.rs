@@ -7,9 +7,10 @@ use aya::{
     Ebpf, EbpfLoader,
     programs::{ProgramError, Xdp},
 };
-use lb_common::abi;
+use lb_common::{abi, lease::TICK_NANOS};
 
-use super::{maps::Maps, pins::Pins};
+use super::{log, maps::Maps, pins::Pins};
+use crate::{args::EbpfLog, clock};
 
 /// The object that was built with this agent.
 static BUILT_IN: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/herald.o"));
@@ -22,7 +23,7 @@ pub(crate) struct Object {
 
 impl Object {
     /// Loads the programs and opens or creates the maps.
-    pub(crate) fn load(pins: &Pins, file: Option<&Path>) -> anyhow::Result<(Self, Maps)> {
+    pub(crate) fn load(pins: &Pins, file: Option<&Path>, log: EbpfLog) -> anyhow::Result<(Self, Maps)> {
         let bytes: Cow<'static, [u8]> = match file {
             Some(path) => fs::read(path).with_context(|| format!("read the kernel program {}", path.display()))?.into(),
             None => BUILT_IN.into(),
@@ -32,13 +33,18 @@ impl Object {
         for (name, path) in &paths {
             loader.map_pin_path(name, path.as_path());
         }
-        // Compiled in, and silent unless somebody builds an object that asks for more.
-        loader.override_global(aya_log::LEVEL, &0_u8, false);
+        let level = log::level(log);
+        loader.override_global(aya_log::LEVEL, &level, false);
+        let tick = clock::tick_nanos();
+        loader.override_global(TICK_NANOS, &tick, true);
         let mut ebpf = loader.load(&bytes).context("load the kernel program")?;
         let maps = Maps::take(&mut ebpf)?;
         let mut object = Self { ebpf };
         object.responder()?.load().context("the kernel's verifier refused the responder")?;
         object.renewal()?.load().context("the kernel's verifier refused the lease renewal")?;
+        if log != EbpfLog::Off {
+            log::forward(&mut object.ebpf)?;
+        }
         Ok((object, maps))
     }
 

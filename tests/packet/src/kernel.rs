@@ -4,14 +4,14 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use aya::{
-    Ebpf,
+    Ebpf, EbpfLoader,
     maps::{Array, HashMap, PerCpuArray},
     programs::{TestRun, TestRunOptions, Xdp},
 };
 use lb_common::{
     abi::{Entry, Key4, Key6, Segment, VlanKey, name},
     host::Maps,
-    lease::{LATCH, Latch, Renewal, SUPPRESS_UNTIL, verdict},
+    lease::{LATCH, Latch, Renewal, SUPPRESS_UNTIL, TICK_NANOS, verdict},
     outcome,
 };
 
@@ -40,7 +40,12 @@ impl Kernel {
     /// Loads both programs of `object`: the verifier's judgement.
     pub fn load(object: &Path) -> Result<Self> {
         let bytes = std::fs::read(object).with_context(|| format!("reading {}", object.display()))?;
-        let mut ebpf = Ebpf::load(&bytes).context("loading the object")?;
+        let mut loader = EbpfLoader::new();
+        // As the agent loads it: silent.
+        loader.override_global(aya_log::LEVEL, &0_u8, true);
+        let tick = tick_nanos()?;
+        loader.override_global(TICK_NANOS, &tick, true);
+        let mut ebpf = loader.load(&bytes).context("loading the object")?;
         for program in [name::RESPONDER, name::RENEW] {
             xdp(&mut ebpf, program)?.load().with_context(|| format!("the verifier refuses {program}"))?;
         }
@@ -134,6 +139,12 @@ impl Kernel {
 pub fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
     let program = ebpf.program_mut(name).with_context(|| format!("the object has no program {name}"))?;
     Ok(program.try_into()?)
+}
+
+/// The length of a kernel tick: the resolution of the coarse clock.
+fn tick_nanos() -> Result<u64> {
+    let tick = nix::time::clock_getres(nix::time::ClockId::CLOCK_MONOTONIC_COARSE)?;
+    Ok(u64::try_from(tick.tv_nsec())?)
 }
 
 /// The clock that the lease goes by.

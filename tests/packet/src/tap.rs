@@ -120,6 +120,7 @@ fn outer_tag(header: &libc::msghdr) -> Option<[u8; 4]> {
     Some([t0, t1, c0, c1])
 }
 
+#[expect(clippy::cast_possible_truncation, reason = "a constant of 17 and a size of 20")]
 fn link_address(protocol: u16, ifindex: i32) -> SockAddr {
     let mut storage = SockAddrStorage::zeroed();
     // SAFETY: a `sockaddr_ll` fits the storage, whose zeros are a valid value of it.
