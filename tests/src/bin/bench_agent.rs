@@ -8,6 +8,7 @@
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    ops::Range,
     path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
@@ -29,7 +30,7 @@ struct Args {
     #[arg(long, default_value_t = 10_000)]
     addresses: u32,
     /// Single changes.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 50)]
     changes: u32,
     /// Writes the figures to this file, too.
     #[arg(long)]
@@ -42,6 +43,8 @@ const CHANGE: Duration = Duration::from_millis(5);
 const RSS_KIB: u64 = 40 * 1024;
 /// After the start: what was only needed for it is gone.
 const SETTLED: Duration = Duration::from_secs(10);
+/// Between two single changes.
+const APART: Duration = Duration::from_millis(300);
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Serialize)]
@@ -55,8 +58,12 @@ struct Figures {
     change_median_ms: f64,
     change_p99_ms: f64,
     change_max_ms: f64,
+    /// The same while the first announcements and statuses are still going out.
+    change_while_busy_median_ms: f64,
     /// From the end of the write, which is the store's.
     change_after_write_median_ms: f64,
+    /// The agent's own word: its last pass that planned anew.
+    plan_ms: f64,
     /// The agent's resident memory ten seconds after its start.
     rss_kib: u64,
     /// Kernel memory of its maps.
@@ -101,7 +108,10 @@ fn measure(args: &Args) -> anyhow::Result<Figures> {
     wait::observe(SETTLED.saturating_sub(started.elapsed()));
     let rss_kib = status_kib(agent.pid(), "VmRSS:")?;
     let kernel_maps_kib = map_bytes(agent.pid())? / 1024;
-    let (changes, after_write) = single_changes(args, &stand_in, &mut agent, &table)?;
+    let (busy, _) = single_changes(args.addresses..args.addresses + 20, &stand_in, &mut agent, &table)?;
+    wait_until_settled(&agent)?;
+    let first = args.addresses + 20;
+    let (changes, after_write) = single_changes(first..first + args.changes, &stand_in, &mut agent, &table)?;
 
     let mut figures = Figures {
         addresses: args.addresses,
@@ -111,7 +121,9 @@ fn measure(args: &Args) -> anyhow::Result<Figures> {
         change_median_ms: ms(percentile(&changes, 50)),
         change_p99_ms: ms(percentile(&changes, 99)),
         change_max_ms: ms(percentile(&changes, 100)),
+        change_while_busy_median_ms: ms(percentile(&busy, 50)),
         change_after_write_median_ms: ms(percentile(&after_write, 50)),
+        plan_ms: agent.metrics()?.sum("herald_agent_plan_seconds", &[]).unwrap_or(f64::NAN) * 1000.0,
         rss_kib,
         kernel_maps_kib,
         missed: Vec::new(),
@@ -139,13 +151,15 @@ impl Figures {
 
 /// Adds addresses one at a time: for each, from the beginning and from the end of the write to the map.
 fn single_changes(
-    args: &Args,
+    numbers: Range<u32>,
     stand_in: &StandIn,
     agent: &mut Agent,
     table: &Table,
 ) -> anyhow::Result<(Vec<Duration>, Vec<Duration>)> {
     let (mut changes, mut after_write) = (Vec::new(), Vec::new());
-    for number in args.addresses..args.addresses + args.changes {
+    for number in numbers {
+        // A single change meets an agent at rest, not one that still writes the status of the change before.
+        wait::observe(APART);
         let begin = Instant::now();
         create(stand_in, number)?;
         let written = Instant::now();
@@ -156,6 +170,25 @@ fn single_changes(
     changes.sort_unstable();
     after_write.sort_unstable();
     Ok((changes, after_write))
+}
+
+/// Every announcement is out and every status written: a thousand repeats a second take their time.
+fn wait_until_settled(agent: &Agent) -> anyhow::Result<()> {
+    let mut last = serde_json::Value::Null;
+    let mut since = Instant::now();
+    wait::for_ok(5 * LIMIT, "the agent to be settled", || -> anyhow::Result<()> {
+        let state = agent.state()?;
+        if state["manifests"] != last {
+            (last, since) = (state["manifests"].clone(), Instant::now());
+        }
+        anyhow::ensure!(
+            state["announcing"] == 0 && since.elapsed() > SETTLED / 5,
+            "announcing {}",
+            state["announcing"]
+        );
+        Ok(())
+    })?;
+    Ok(())
 }
 
 fn create(stand_in: &StandIn, number: u32) -> anyhow::Result<()> {

@@ -1,0 +1,74 @@
+//! An agent with a thousand addresses of each family: every one is in the table and answered by its holder, and past
+//! the groups that an interface takes well, the interface hears all of them. The figures are `bench-agent`'s.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
+
+use lb_common::abi::Action;
+use lb_tests::{
+    asker::ask_once,
+    herald::{self, Agent, AgentOptions, Manifests},
+    lab::{INTERFACE, Lab, Shape},
+    need, wait,
+};
+
+/// More groups than the agent joins one by one (1,000).
+const PAIRS: u16 = 1_050;
+const LIMIT: Duration = Duration::from_secs(60);
+
+#[test]
+fn an_agent_with_a_thousand_addresses_of_each_family_answers_exactly_its_own() -> anyhow::Result<()> {
+    if !need::met(&herald::agent_needs()) {
+        return Ok(());
+    }
+    let mut lab = Lab::new(Shape::default())?;
+    lab.attach_pass()?;
+    let manifests = Manifests::new(lab.dir().join("manifests"))?;
+    let stand_in = manifests.stand_in()?;
+    // This node is first for every other pair.
+    let ranked = |number: u16| if number.is_multiple_of(2) { ["node-1", "node-2"] } else { ["node-2", "node-1"] };
+    for number in 0..PAIRS {
+        pair(number).into_iter().try_for_each(|address| stand_in.create(address, &ranked(number)))?;
+    }
+    let mut agent = Agent::start(&lab, &lab.nodes[0], &manifests, &AgentOptions::default())?;
+    let table = agent.pins().table(&lab.nodes[0], INTERFACE)?;
+    for number in 0..PAIRS {
+        let wanted = if number.is_multiple_of(2) { Action::Answer } else { Action::Suppress };
+        for address in pair(number) {
+            let found = wait::for_some(LIMIT, format!("the entry of {address}"), || table.entry(address).ok()?)?;
+            assert_eq!(found.action, wanted as u8, "{address}");
+        }
+    }
+
+    let record = ask_once(&lab.client().netns, INTERFACE, (0..PAIRS).flat_map(pair).collect())?;
+
+    assert_eq!(record.all().sent(), usize::from(PAIRS) * 2);
+    for request in record.all().requests() {
+        let macs: Vec<_> = request.replies.iter().map(|reply| reply.mac).collect();
+        let ours = last_group(request.address).is_multiple_of(2);
+        let wanted = if ours { vec![lab.nodes[0].mac] } else { Vec::new() };
+        assert_eq!(macs, wanted, "{}", request.address);
+    }
+
+    let flags = || lab.nodes[0].netns.command("ip").args(["-o", "link", "show", "dev", INTERFACE]).output();
+    let all_multicast = || flags().is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("ALLMULTI"));
+    wait::until(LIMIT, "the interface to hear all multicast", all_multicast)?;
+    agent.process().kill()?;
+    agent.cleanup()?;
+    assert!(!all_multicast(), "it is as before");
+    Ok(())
+}
+
+fn pair(number: u16) -> [IpAddr; 2] {
+    let v4 = Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 0, 0, 0)) + u32::from(number));
+    [v4.into(), Ipv6Addr::new(0x2001, 0xdb8, 0x10, 0, 0, 0, 0, number).into()]
+}
+
+fn last_group(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(v4) => v4.octets()[3],
+        IpAddr::V6(v6) => v6.octets()[15],
+    }
+}
