@@ -18,8 +18,9 @@ pub(crate) const fn level(log: EbpfLog) -> u8 {
 /// Hands the program's records to this process's log, for as long as the runtime lives.
 pub(crate) fn forward(ebpf: &mut Ebpf) -> anyhow::Result<()> {
     let logger = EbpfLogger::init(ebpf).context("open the kernel program's log")?;
-    let mut logger =
-        AsyncFd::register_with_interest(logger, Interest::READABLE).context("watch the kernel program's log")?;
+    // SAFETY: the logger owns the map behind its descriptor, which stays the same and open until the logger is dropped.
+    let logger = unsafe { AsyncFd::register_with_interest(logger, Interest::READABLE) };
+    let mut logger = logger.context("watch the kernel program's log")?;
     tokio::spawn(async move {
         loop {
             match logger.readable_mut().await {
