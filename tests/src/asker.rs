@@ -1,7 +1,7 @@
 //! Asks for addresses at a fixed rate over ARP and NDP, and records every answer with who gave it and when.
 //!
 //! **Which answer belongs to which question.** An ARP request carries no number. So each question in flight has an
-//! asker of its own: one of 128 hardware addresses with one of 32 protocol addresses ([`lane`]), and an answer names
+//! asker of its own: one of 128 hardware addresses with one of 32 protocol addresses (`lane`), and an answer names
 //! both. A pair comes again after 4,096 questions, over 4 s at 1,000/s: longer than the second in which an answer
 //! counts. Neither set holds an address of the machine's, so the kernel's own neighbour traffic is never counted, and
 //! the few protocol addresses keep a kernel that answers from filling its neighbour table.
