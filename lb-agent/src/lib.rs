@@ -13,7 +13,7 @@
 //!                    view (a snapshot) ──► admin (/metrics /healthz /readyz /state), status (the store)
 //! ```
 //!
-//! One owner per piece of state: the [`owner`] alone writes maps, links and host settings; everybody else reads the
+//! One owner per piece of state: the `owner` alone writes maps, links and host settings; everybody else reads the
 //! view it publishes. A pass that ends vouches for the table: only then is the lease renewed.
 
 mod admin;

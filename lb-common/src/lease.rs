@@ -107,7 +107,7 @@ pub mod verdict {
     pub const RENEWED: u32 = 2;
     /// `XDP_DROP`: the latch holds another word than expected, or has run out; nothing was written.
     pub const LOST: u32 = 1;
-    /// `XDP_ABORTED`: the frame is not a [`Renewal`].
+    /// `XDP_ABORTED`: the frame is not a [`super::Renewal`].
     pub const REFUSED: u32 = 0;
 }
 

@@ -2,7 +2,7 @@
 //!
 //! * [`abi`]: the maps; [`lease`]: the word that ends all answers; [`filter`]: a hint in front of the tables.
 //! * [`respond`]: one frame in, one [`outcome`] out, by [`arp`] and [`ndp`], over the traits [`frame::Frame`] and
-//!   [`tables::Tables`]. `lb-ebpf` implements the traits with packet pointers and maps, [`host`] with vectors.
+//!   [`tables::Tables`]. `lb-ebpf` implements the traits with packet pointers and maps, `host` with vectors.
 //!
 //! Must not: allocate, panic, depend on anything (but aya's `Pod` behind feature `user`, std behind `host`).
 //! Everything on the packet's path is `inline(always)`: the kernel's verifier sees one function, without calls.
