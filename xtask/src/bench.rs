@@ -10,7 +10,7 @@ use crate::{
     exit::{Passed, missing},
     metadata::Metadata,
     process, setup,
-    workspace::Workspace,
+    workspace::{ON_HOST, Workspace},
 };
 
 /// Arguments of `bench`.
@@ -106,7 +106,7 @@ pub(crate) fn build(workspace: &Workspace, name: &str, profile: &[&str]) -> Resu
     let program = found.ok_or_else(|| missing(format!("the workspace has no program {name} yet")))?;
     let kind = if program.example { "--example" } else { "--bin" };
     let mut cargo = workspace.cargo();
-    process::run(cargo.args(["build", "--package", &program.package, kind, &program.name]).args(profile))?;
+    process::run(cargo.arg("build").args(ON_HOST).args([kind, &program.name]).args(profile))?;
     let folder = workspace.target().join(if profile.contains(&"--release") { "release" } else { "debug" });
     Ok(if program.example { folder.join("examples") } else { folder }.join(&program.name))
 }
@@ -114,6 +114,6 @@ pub(crate) fn build(workspace: &Workspace, name: &str, profile: &[&str]) -> Resu
 /// `cargo build` of the controller and the agent.
 pub(crate) fn daemons(workspace: &Workspace) -> Command {
     let mut cargo = workspace.cargo();
-    cargo.args(["build", "--package", "lb-controller", "--package", "lb-agent", "--bins"]);
+    cargo.arg("build").args(ON_HOST).args(["--bin", "lb-controller", "--bin", "lb-agent"]);
     cargo
 }

@@ -4,7 +4,13 @@ use std::{path::Path, process::Command, time::Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{deps, ebpf, exit::Passed, metadata::Metadata, process, setup, workspace::Workspace};
+use crate::{
+    bench, deps, ebpf,
+    exit::Passed,
+    metadata::Metadata,
+    process, setup,
+    workspace::{ON_HOST, Workspace},
+};
 
 mod links;
 mod manifests;
@@ -65,8 +71,7 @@ fn format(workspace: &Workspace) -> Result<()> {
 }
 
 fn clippy(workspace: &Workspace) -> Result<()> {
-    let arguments = ["clippy", "--workspace", "--exclude", "lb-ebpf", "--all-targets", "--", "-D", "warnings"];
-    process::run(workspace.cargo().args(arguments))
+    process::run(workspace.cargo().arg("clippy").args(ON_HOST).args(["--all-targets", "--", "-D", "warnings"]))
 }
 
 /// Debian's clippy belongs to Debian's compiler, and only that one has a `core` for BPF.
@@ -80,13 +85,14 @@ fn clippy_bpf(workspace: &Workspace) -> Result<()> {
 }
 
 fn docs(workspace: &Workspace) -> Result<()> {
-    let arguments = ["doc", "--no-deps", "--workspace", "--exclude", "lb-ebpf", "--document-private-items"];
-    process::run(workspace.cargo().args(arguments).env("RUSTDOCFLAGS", "-D warnings"))
+    let mut cargo = workspace.cargo();
+    cargo.arg("doc").args(ON_HOST).args(["--no-deps", "--document-private-items"]);
+    process::run(cargo.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 fn crds(workspace: &Workspace) -> Result<()> {
-    let arguments = ["run", "--quiet", "--package", "lb-api", "--bin", "crdgen", "--", "--check", "deploy/crds"];
-    process::run(workspace.cargo().args(arguments))
+    let generator = bench::build(workspace, "crdgen", &[])?;
+    process::run(Command::new(generator).current_dir(&workspace.root).args(["--check", "deploy/crds"]))
 }
 
 fn dependencies(workspace: &Workspace) -> Result<()> {

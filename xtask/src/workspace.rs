@@ -8,6 +8,12 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
+/// What every cargo command of ours selects: all that runs on the host.
+///
+/// Always all of it, whatever is built: cargo unifies the features of what is selected, and another selection would
+/// build most dependencies again.
+pub(crate) const ON_HOST: [&str; 3] = ["--workspace", "--exclude", "lb-ebpf"];
+
 /// The places every command needs.
 #[derive(Debug, Clone)]
 pub(crate) struct Workspace {
