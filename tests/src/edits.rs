@@ -6,6 +6,7 @@
 //! users' files as they are.
 
 mod check;
+mod class;
 mod random;
 mod world;
 mod yaml;

@@ -5,7 +5,10 @@ use std::{
     net::IpAddr,
 };
 
-use super::world::{Changes, Families, Health, World};
+use super::{
+    class::Health,
+    world::{Changes, Families, World},
+};
 use crate::herald::{Observer, addresses_of};
 use anyhow::{Context as _, ensure};
 use lb_api::virtual_ip::{Family, Phase};

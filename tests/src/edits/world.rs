@@ -4,12 +4,10 @@
 //! at most once. A class that is gone or broken freezes its Services: they may be deleted and nothing else, and no
 //! Service is made that would depend on it. At most one class at a time is so.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    class::{Class, Health},
     random::Random,
     yaml::{self, BROKEN},
 };
@@ -22,6 +20,8 @@ pub(super) const EDGE: &str = "edge";
 const SERVICES: usize = 8;
 const NODES: usize = 4;
 const MAX_COUNT: usize = 4;
+/// Edits that are thought of for one batch.
+const ATTEMPTS: usize = 100;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Families {
@@ -40,22 +40,6 @@ pub(super) struct Service {
     pub(super) class: &'static str,
     /// Its file does not parse: what was last read counts.
     pub(super) broken: bool,
-}
-
-#[derive(Debug, Clone)]
-pub(super) struct Class {
-    pub(super) default: bool,
-    /// Last bytes of the first and the last address, in both families.
-    span: (u8, u8),
-    prefix: (&'static str, &'static str),
-    pub(super) health: Health,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Health {
-    Fine,
-    Broken,
-    Gone,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -122,13 +106,17 @@ impl World {
         std::mem::take(&mut self.changes)
     }
 
-    /// Up to `size` edits, at most one of each file.
+    /// Up to `size` edits, at most one of each file. Every third batch only adds: nothing goes, no node changes, so
+    /// nobody may move.
     pub(super) fn batch(&mut self, random: &mut Random, size: usize) -> Vec<Edit> {
         self.edited.clear();
         self.class_edited = false;
+        let grow = random.once_in(3);
         let mut edits = Vec::new();
-        while edits.len() < size {
+        // What may still be edited can run out.
+        for _ in 0..ATTEMPTS {
             let edit = match random.below(10) {
+                _ if grow => self.grow(random),
                 0 => self.edit_class(random),
                 1 => self.edit_node(random),
                 _ => self.edit_service(random),
@@ -136,6 +124,9 @@ impl World {
             if let Some(edit) = edit {
                 self.edited.insert(edit.file.clone());
                 edits.push(edit);
+            }
+            if edits.len() == size {
+                break;
             }
         }
         edits
@@ -181,6 +172,22 @@ impl World {
             }
         };
         self.changes.readability |= std::mem::replace(&mut service.broken, false);
+        Some(Edit { what, file, text: Some(yaml::service(&name, service)) })
+    }
+
+    /// A new Service, or one that asks for more.
+    fn grow(&mut self, random: &mut Random) -> Option<Edit> {
+        let name = format!("svc-{}", random.below(SERVICES));
+        let file = format!("{name}.yaml");
+        if self.edited.contains(&file) {
+            return None;
+        }
+        let Some(service) = self.services.get_mut(&name) else { return self.create(name, file, random) };
+        if service.broken || service.count == MAX_COUNT || self.classes[service.class].health != Health::Fine {
+            return None;
+        }
+        service.count += 1;
+        let what = format!("{name} grows to {}", service.count);
         Some(Edit { what, file, text: Some(yaml::service(&name, service)) })
     }
 
@@ -261,18 +268,5 @@ impl World {
         self.changes.nodes = true;
         let text = Some(yaml::node(&name, *state));
         Some(Edit { what: format!("{name} is {state:?}"), file, text })
-    }
-}
-
-impl Class {
-    /// First and last address of each range.
-    pub(super) fn ranges(&self) -> [(IpAddr, IpAddr); 2] {
-        let address = |prefix: &str, last| format!("{prefix}{last}").parse().expect("a prefix and a number");
-        let range = |prefix| (address(prefix, self.span.0), address(prefix, self.span.1));
-        [range(self.prefix.0), range(self.prefix.1)]
-    }
-
-    pub(super) fn contains(&self, address: IpAddr) -> bool {
-        self.ranges().iter().any(|(first, last)| *first <= address && address <= *last)
     }
 }

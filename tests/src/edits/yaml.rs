@@ -1,6 +1,9 @@
 //! The manifests as a user writes them.
 
-use super::world::{Class, Families, NodeState, Service};
+use super::{
+    class::Class,
+    world::{Families, NodeState, Service},
+};
 
 /// A document that breaks off: no object can be read from it.
 pub(super) const BROKEN: &str = "apiVersion: v1\nkind: [Service\nmetadata: {name: \"";

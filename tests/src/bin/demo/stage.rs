@@ -82,16 +82,21 @@ impl Stage {
             |v4: bool| self.addresses.iter().find(|a| a.is_ipv4() == v4).map(IpAddr::to_string).unwrap_or_default();
         let (v4, v6) = (pick(true), pick(false));
         let pid = self.agents.first().map_or(0, Agent::pid);
-        format!(
-            "It keeps running until Ctrl-C. In another terminal, as root, try:
-  ip netns exec {client} arping -c 3 -I {INTERFACE} {v4}     who has it (XDP answers)
-  ip netns exec {client} ndisc6 {v6} {INTERFACE}
-  ip netns exec {client} curl http://{v4}/                   the page names the node
-  kill -STOP {pid}; kill -CONT {pid}                         the agent on node-1: answers go on for the lease
-  $EDITOR {manifests}/                                       change the count, the pool, the Service
-  cat {manifests}/.herald/objects/virtualips/_/{v4}.yaml     what the controller decided
-  ip netns exec {node} curl -s http://127.0.0.1:7480/state   what an agent says of itself (also /metrics)"
-        )
+        let commands = [
+            (format!("ip netns exec {client} arping -c 3 -I {INTERFACE} {v4}"), "who has it"),
+            (format!("ip netns exec {client} ndisc6 {v6} {INTERFACE}"), ""),
+            (format!("ip netns exec {client} curl http://{v4}/"), "the page names the node"),
+            (format!("kill -STOP {pid}"), "the agent on node-1: answers go on for the lease"),
+            (format!("kill -CONT {pid}"), ""),
+            (format!("$EDITOR {manifests}/"), "change the count, the pool, the Service"),
+            (format!("cat {manifests}/.herald/objects/virtualips/_/{v4}.yaml"), "what the controller decided"),
+            (format!("ip netns exec {node} curl -s http://127.0.0.1:7480/state"), "an agent of itself; also /metrics"),
+        ];
+        let lines = commands.iter().map(|(command, what)| match *what {
+            "" => format!("\n  {command}"),
+            what => format!("\n  # {what}\n  {command}"),
+        });
+        format!("It keeps running until Ctrl-C. In another terminal, as root, try:{}", lines.collect::<String>())
     }
 }
 
