@@ -9,7 +9,7 @@ use crate::{
     ebpf,
     exit::{Passed, missing},
     metadata::Metadata,
-    process, setup,
+    process, setup, suite,
     workspace::{ON_HOST, Workspace},
 };
 
@@ -65,6 +65,8 @@ enum Soak {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         more: Vec<String>,
     },
+    /// 10,000,000 random frames on the host, 100,000 through the kernel program.
+    Frames,
 }
 
 /// `cargo xtask bench`.
@@ -87,9 +89,17 @@ pub(crate) fn bench(workspace: &Workspace, args: &BenchArgs) -> Result<Passed> {
 pub(crate) fn soak(workspace: &Workspace, args: &SoakArgs) -> Result<Passed> {
     ebpf::build(workspace, None)?;
     setup::lab(workspace)?;
-    let Soak::Edits { more } = &args.what;
-    process::run(daemons(workspace).arg("--release"))?;
-    run(workspace, "soak-edits", more)
+    match &args.what {
+        Soak::Edits { more } => {
+            process::run(daemons(workspace).arg("--release"))?;
+            run(workspace, "soak-edits", more)
+        }
+        Soak::Frames => {
+            suite::run_alone(workspace, "lb-common", "random", ("HERALD_FRAMES", "10000000"))?;
+            suite::run_alone(workspace, "lb-tests-packet", "agree", ("HERALD_KERNEL_FRAMES", "100000"))?;
+            Ok(Passed::Whole)
+        }
+    }
 }
 
 /// Builds a program, optimized, and runs it as root.

@@ -110,6 +110,17 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<Passed> {
     conclude(ran)
 }
 
+/// Runs one test program by itself, as root, with a variable that says how long it goes on.
+pub(crate) fn run_alone(workspace: &Workspace, package: &str, name: &str, variable: (&str, &str)) -> Result<()> {
+    let built = build(workspace)?;
+    let test = built.iter().find(|test| test.is(package, name));
+    let test = test.with_context(|| format!("{package} has no test {name}"))?;
+    // sudo clears the environment, so the variable goes on the command line.
+    let mut command = process::as_root("env")?;
+    command.arg(format!("{}={}", variable.0, variable.1)).arg(&test.program).current_dir(&test.folder);
+    process::run(&mut command)
+}
+
 /// Builds every test and the programs that the lab runs: once, so that no suite's time is a build's.
 fn build(workspace: &Workspace) -> Result<Vec<Test>> {
     process::run(&mut bench::daemons(workspace))?;

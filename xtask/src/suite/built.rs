@@ -18,6 +18,13 @@ pub(super) struct Test {
     pub(super) program: PathBuf,
 }
 
+impl Test {
+    /// Whether it is this target of this package.
+    pub(super) fn is(&self, package: &str, name: &str) -> bool {
+        self.package == package && self.name == name
+    }
+}
+
 impl fmt::Display for Test {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{} {}", self.package, self.name)
