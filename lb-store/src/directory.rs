@@ -30,6 +30,7 @@ use crate::{
 
 mod apply;
 pub(crate) mod cache;
+mod few;
 mod layout;
 mod ops;
 mod reader;

@@ -3,7 +3,7 @@
 //! In doubt an object stays. A document that cannot be used keeps the object it held before; one that does not even
 //! tell what it is keeps every object of its file that is not there any more, since it may be any of them.
 
-use std::{collections::BTreeSet, io, path::Path};
+use std::{collections::BTreeSet, io, path::Path, sync::Arc};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
@@ -62,19 +62,20 @@ impl State {
     }
 
     fn vanish(&mut self, path: &Path, by_user: bool) {
-        if let Some(file) = self.files.remove(path) {
+        if let Some((path, file)) = self.files.remove_entry(path) {
+            self.troubled.remove(&path);
             if by_user {
                 self.digest ^= file.digest;
             }
             self.stale = true;
             for id in file.objects.into_keys() {
-                self.release(id, path, by_user);
+                self.release(id, &path, by_user);
             }
         }
     }
 
     fn apply(&mut self, path: &Path, by_user: bool, digest: u128, found: Vec<Found>) {
-        let old = self.files.remove(path).unwrap_or_default();
+        let (path, old) = self.files.remove_entry(path).unwrap_or_else(|| (path.into(), File::default()));
         let mut new = File { digest, ..File::default() };
         let mut good: Vec<(Id, u32, Checked)> = Vec::new();
         let (mut named, mut nameless) = (Vec::new(), Vec::new());
@@ -87,7 +88,7 @@ impl State {
                 Found::Good { id, line, .. } => {
                     let first = new.objects.get(&id).copied().unwrap_or_default();
                     let message = format!("stands in this file twice: line {first} is used; remove one of them");
-                    new.rejections.push(self.duplicate(&id, path, line, message));
+                    new.rejections.push(self.duplicate(&id, &path, line, message));
                 }
                 Found::Bad { id, kind, object, faults } => {
                     let bad = faults.into_iter().map(|fault| Bad {
@@ -104,9 +105,14 @@ impl State {
                 }
             }
         }
-        self.keep_last_good(path, &old, &mut new, named, nameless);
-        self.take_over(path, by_user, &old, &mut new, good);
-        self.files.insert(path.to_owned(), new);
+        self.keep_last_good(&path, &old, &mut new, named, nameless);
+        self.take_over(&path, by_user, &old, &mut new, good);
+        if new.rejections.is_empty() && new.doubts.is_empty() {
+            self.troubled.remove(&path);
+        } else {
+            self.troubled.insert(Arc::clone(&path));
+        }
+        self.files.insert(path, new);
     }
 
     /// Turns what cannot be used into rejections, and keeps what it may have been.
@@ -128,7 +134,9 @@ impl State {
         }
         let missing: Vec<_> = old.objects.iter().filter(|(id, _)| !new.objects.contains_key(*id)).collect();
         let effect = if missing.is_empty() { Effect::Unused } else { Effect::LastGood };
-        new.objects.extend(missing.into_iter().map(|(id, line)| (id.clone(), *line)));
+        for (id, line) in missing {
+            new.objects.insert(id.clone(), *line);
+        }
         let recorded = self.records.in_file(path).filter_map(|(kind, key)| {
             self.kinds.iter().position(|known| known.kind == *kind).map(|index| (index, key.clone()))
         });
@@ -137,19 +145,26 @@ impl State {
     }
 
     /// Settles who owns which object now, and puts the objects that this file owns into their caches.
-    fn take_over(&mut self, path: &Path, by_user: bool, old: &File, new: &mut File, good: Vec<(Id, u32, Checked)>) {
-        let source = Source { by_user, path: path.to_owned() };
+    fn take_over(
+        &mut self,
+        path: &Arc<Path>,
+        by_user: bool,
+        old: &File,
+        new: &mut File,
+        good: Vec<(Id, u32, Checked)>,
+    ) {
+        let source = Source { by_user, path: Arc::clone(path) };
         for id in new.objects.keys() {
             let owners = self.owners.entry(id.clone()).or_default();
-            if owners.insert(source.clone()) && owners.first() == Some(&source) {
+            if owners.insert(source.clone(), ()).is_none() && owners.keys().next() == Some(&source) {
                 // The former owner has to be told that it is the second now.
-                self.unread.extend(owners.iter().skip(1).map(|other| (other.path.clone(), true)));
+                self.unread.extend(owners.keys().skip(1).map(|other| (other.path.to_path_buf(), true)));
             }
         }
         for (id, line, mut checked) in good {
             let partly = std::mem::take(&mut checked.partly);
             new.rejections.extend(partly.into_iter().map(|fault| Rejection {
-                file: path.to_owned(),
+                file: path.to_path_buf(),
                 line: fault.line,
                 kind: Some(self.kinds[id.0].kind.clone()),
                 object: Some(id.1.to_string()),
@@ -157,8 +172,8 @@ impl State {
                 message: fault.message,
                 effect: Effect::Partly,
             }));
-            match self.owner(&id).map(|owner| owner.path.clone()) {
-                Some(owner) if owner != path => {
+            match self.owner(&id).map(|owner| Arc::clone(&owner.path)) {
+                Some(owner) if owner != *path => {
                     let message = format!("stands in {} too, which is used: remove one of them", owner.display());
                     new.rejections.push(self.duplicate(&id, path, line, message));
                 }
@@ -196,11 +211,11 @@ impl State {
 
     /// A file holds an object no more.
     fn release(&mut self, id: Id, path: &Path, by_user: bool) {
-        let source = Source { by_user, path: path.to_owned() };
+        let source = Source { by_user, path: path.into() };
         let Some(owners) = self.owners.get_mut(&id) else { return };
         owners.remove(&source);
-        if let Some(next) = owners.first() {
-            self.unread.insert(next.path.clone(), true);
+        if let Some(next) = owners.keys().next() {
+            self.unread.insert(next.path.to_path_buf(), true);
             return;
         }
         self.owners.remove(&id);
@@ -217,7 +232,7 @@ impl State {
         let absent = |(kind, key): &&super::record::Id| {
             index(kind).is_none_or(|index| {
                 let id = (index, key.clone());
-                !self.owners.contains_key(&id) && !self.files.values().any(|file| file.doubts.contains(&id))
+                !self.owners.contains_key(&id) && !self.is_doubted(&id)
             })
         };
         let absent: Vec<_> = self.records.ids().filter(absent).cloned().collect();

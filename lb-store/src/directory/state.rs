@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::{
     Writer,
     cache::{Cache, Overlay, TypedCache},
+    few::Few,
     layout::{self, Place, RECORDS},
     reader::Id,
     record::Records,
@@ -30,7 +31,7 @@ use crate::{
 pub(crate) struct Source {
     /// Herald's own files come first.
     pub(crate) by_user: bool,
-    pub(crate) path: PathBuf,
+    pub(crate) path: Arc<Path>,
 }
 
 /// A file as last read.
@@ -39,7 +40,7 @@ pub(crate) struct File {
     /// Of path and content.
     pub(crate) digest: u128,
     /// Its objects, good now or good last, by line.
-    pub(crate) objects: BTreeMap<Id, u32>,
+    pub(crate) objects: Few<Id, u32>,
     /// Objects it may hold that nobody has seen since the start.
     pub(crate) doubts: BTreeSet<Id>,
     pub(crate) rejections: Vec<Rejection>,
@@ -61,9 +62,11 @@ pub(crate) struct State {
     pub(crate) kinds: Vec<Kind>,
     /// By kind; `None` while nobody follows it.
     pub(crate) caches: Vec<Option<Box<dyn Cache>>>,
-    pub(crate) files: BTreeMap<PathBuf, File>,
-    pub(crate) owners: HashMap<Id, BTreeSet<Source>>,
-    pub(crate) statuses: HashMap<Id, BTreeMap<PathBuf, Overlay>>,
+    pub(crate) files: BTreeMap<Arc<Path>, File>,
+    /// The files with rejections or doubts: few, and asked for with every listing.
+    pub(crate) troubled: BTreeSet<Arc<Path>>,
+    pub(crate) owners: HashMap<Id, Few<Source, ()>>,
+    pub(crate) statuses: HashMap<Id, Few<PathBuf, Overlay>>,
     pub(crate) records: Records,
     /// Files to read, and whether to read them even if they have not changed.
     pub(crate) unread: BTreeMap<PathBuf, bool>,
@@ -92,6 +95,7 @@ impl State {
             kinds,
             caches,
             files: BTreeMap::new(),
+            troubled: BTreeSet::new(),
             owners: HashMap::new(),
             statuses: HashMap::new(),
             records,
@@ -146,12 +150,12 @@ impl State {
 
     /// Documents of a kind that was foreign until now may stand anywhere.
     fn reread_all(&mut self) {
-        self.unread.extend(self.files.keys().map(|path| (path.clone(), true)));
+        self.unread.extend(self.files.keys().map(|path| (path.to_path_buf(), true)));
     }
 
     fn reread_kind(&mut self, index: usize) {
         let owned = self.files.iter().filter(|(_, file)| file.objects.keys().any(|(kind, _)| *kind == index));
-        self.unread.extend(owned.map(|(path, _)| (path.clone(), true)));
+        self.unread.extend(owned.map(|(path, _)| (path.to_path_buf(), true)));
     }
 
     /// Reads one file, if any is left.
@@ -192,9 +196,9 @@ impl State {
             Ok(touched) => {
                 for (kind, key) in touched {
                     let index = self.kinds.iter().position(|known| known.kind == kind);
-                    let owner = index.and_then(|index| self.owners.get(&(index, key))).and_then(BTreeSet::first);
+                    let owner = index.and_then(|index| self.owner(&(index, key)));
                     if let Some(owner) = owner.filter(|owner| owner.by_user) {
-                        self.unread.insert(owner.path.clone(), true);
+                        self.unread.insert(owner.path.to_path_buf(), true);
                     }
                 }
             }
@@ -204,13 +208,22 @@ impl State {
 
     /// The file that owns an object.
     pub(crate) fn owner(&self, id: &Id) -> Option<&Source> {
-        self.owners.get(id).and_then(BTreeSet::first)
+        self.owners.get(id).and_then(|owners| owners.keys().next())
     }
 
     /// The keys of a kind whose objects may exist although no document shows them.
     pub(crate) fn doubtful(&self, index: usize) -> BTreeSet<Key> {
-        let doubts = self.files.values().flat_map(|file| &file.doubts);
+        let doubts = self.troubles().flat_map(|file| &file.doubts);
         doubts.filter(|id| id.0 == index && !self.owners.contains_key(*id)).map(|id| id.1.clone()).collect()
+    }
+
+    /// Whether an object may stand in a document that cannot be used.
+    pub(crate) fn is_doubted(&self, id: &Id) -> bool {
+        self.troubles().any(|file| file.doubts.contains(id))
+    }
+
+    fn troubles(&self) -> impl Iterator<Item = &File> {
+        self.troubled.iter().filter_map(|path| self.files.get(path))
     }
 
     /// Shows followers the present state.
@@ -222,7 +235,7 @@ impl State {
                 cache.publish(&digest, doubtful);
             }
         }
-        let mut rejections: Vec<_> = self.files.values().flat_map(|file| &file.rejections).cloned().collect();
+        let mut rejections: Vec<_> = self.troubles().flat_map(|file| &file.rejections).cloned().collect();
         rejections.sort();
         self.shown.rejections.send_if_modified(|shown| {
             let differs = **shown != rejections;

@@ -64,7 +64,7 @@ impl State {
     pub(crate) fn clear_gone(&mut self) {
         let Some(folder) = layout::status_folder(&self.writer) else { return self.gone.clear() };
         for id in std::mem::take(&mut self.gone) {
-            let doubted = self.files.values().any(|file| file.doubts.contains(&id));
+            let doubted = self.is_doubted(&id);
             let path: PathBuf = layout::status(&folder, &self.kinds[id.0].plural, &id.1);
             if doubted || self.owners.contains_key(&id) || !self.root.join(&path).exists() {
                 continue;
