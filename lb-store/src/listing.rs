@@ -1,12 +1,8 @@
 //! The newest state of one kind, and how to follow it.
 
-use std::{
-    any::Any,
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    sync::Arc,
-};
+use std::{any::Any, collections::BTreeSet, fmt, sync::Arc};
 
+use imbl::OrdMap;
 use tokio::sync::watch;
 
 use crate::{Key, error::Stopped};
@@ -14,8 +10,8 @@ use crate::{Key, error::Stopped};
 /// All objects of one kind at a moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listing<K> {
-    /// The objects by name.
-    pub objects: BTreeMap<Key, Arc<K>>,
+    /// The objects by name. Two listings share what they have in common.
+    pub objects: OrdMap<Key, Arc<K>>,
     /// Over all users' files (relative path and content) as last read. Equal digests: equal files.
     pub digest: Arc<str>,
     /// Whether the first reading is complete. Before that nothing may be concluded from an object's absence.
@@ -35,7 +31,7 @@ impl<K> Listing<K> {
 
 impl<K> Default for Listing<K> {
     fn default() -> Self {
-        Self { objects: BTreeMap::new(), digest: Arc::from(""), synced: false, doubtful: BTreeSet::new() }
+        Self { objects: OrdMap::new(), digest: Arc::from(""), synced: false, doubtful: BTreeSet::new() }
     }
 }
 

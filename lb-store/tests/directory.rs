@@ -233,6 +233,30 @@ async fn a_status_in_a_manifest_counts_until_herald_writes_one() {
 }
 
 #[tokio::test]
+async fn an_object_that_goes_while_it_is_in_doubt_takes_its_status_with_it() {
+    let dir = directory();
+    let status = dir.path().join(".herald/status/services/default/a.yaml");
+    manifest(dir.path(), "a.yaml", &service("a", 80));
+    let store = open(dir.path(), Writer::Controller);
+    let listing = until(&mut store.reflect::<Service>(), "a", |l| l.objects.len() == 1).await;
+    let mut service = (*listing.objects[&service_key("a")]).clone();
+    let ready = serde_json::json!({"conditions": [], "loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}});
+    service.status = serde_json::from_value(ready).expect("a status");
+    store.write_status(&service).await.expect("fresh");
+    drop(store);
+    manifest(dir.path(), "a.yaml", "broken: [");
+    let store = open(dir.path(), Writer::Controller);
+    let mut services = store.reflect::<Service>();
+    until(&mut services, "the doubt", |l| !l.is_gone(&service_key("a"))).await;
+    assert!(status.exists(), "in doubt it stays");
+
+    fs::remove_file(dir.path().join("a.yaml")).expect("was there");
+    until(&mut services, "the end of the doubt", |l| l.is_gone(&service_key("a"))).await;
+
+    assert!(!status.exists(), "a new object of the name starts without");
+}
+
+#[tokio::test]
 async fn a_users_manifest_is_never_written() {
     let dir = directory();
     manifest(dir.path(), "vip.yaml", &serde_yaml(&virtual_ip("192.0.2.1")));

@@ -71,6 +71,7 @@ impl State {
             for id in file.objects.into_keys() {
                 self.release(id, &path, by_user);
             }
+            self.settle_doubts(file.doubts);
         }
     }
 
@@ -113,6 +114,19 @@ impl State {
             self.troubled.insert(Arc::clone(&path));
         }
         self.files.insert(path, new);
+        self.settle_doubts(old.doubts);
+    }
+
+    /// What a file was doubted to hold and nobody holds or is doubted to hold any more has gone, though it was never
+    /// listed: its record and its status go as those of any other.
+    fn settle_doubts(&mut self, doubts: impl IntoIterator<Item = Id>) {
+        for id in doubts {
+            if self.owners.contains_key(&id) || self.is_doubted(&id) {
+                continue;
+            }
+            self.records.forget(&(self.kinds[id.0].kind.clone(), id.1.clone()));
+            self.gone.insert(id);
+        }
     }
 
     /// Turns what cannot be used into rejections, and keeps what it may have been.

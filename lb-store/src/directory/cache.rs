@@ -9,6 +9,7 @@ use std::{
     sync::Arc,
 };
 
+use imbl::OrdMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -57,6 +58,8 @@ pub(crate) trait Cache: Send {
 /// The cache of kind `K`.
 pub(crate) struct TypedCache<K> {
     objects: BTreeMap<Key, Held<K>>,
+    /// The objects alone, as the next listing shows them.
+    listed: OrdMap<Key, Arc<K>>,
     sender: watch::Sender<Arc<Listing<K>>>,
     changed: bool,
 }
@@ -74,7 +77,12 @@ pub(crate) struct Held<K> {
 
 impl<K> Default for TypedCache<K> {
     fn default() -> Self {
-        Self { objects: BTreeMap::new(), sender: watch::channel(Arc::default()).0, changed: false }
+        Self {
+            objects: BTreeMap::new(),
+            listed: OrdMap::new(),
+            sender: watch::channel(Arc::default()).0,
+            changed: false,
+        }
     }
 }
 
@@ -103,7 +111,10 @@ impl<K: Object> Cache for TypedCache<K> {
         };
         let mut held = Held { object: Arc::new(*object), spec, base, own_status };
         held.seal(overlay, overlay.is_some());
-        self.changed |= self.objects.get(key).is_none_or(|old| old.object != held.object);
+        if self.objects.get(key).is_none_or(|old| old.object != held.object) {
+            self.changed = true;
+            self.listed.insert(key.clone(), Arc::clone(&held.object));
+        }
         self.objects.insert(key.clone(), held);
     }
 
@@ -111,7 +122,10 @@ impl<K: Object> Cache for TypedCache<K> {
         if let Some(held) = self.objects.get_mut(key) {
             let before = Arc::clone(&held.object);
             held.seal(overlay, true);
-            self.changed |= before != held.object;
+            if before != held.object {
+                self.changed = true;
+                self.listed.insert(key.clone(), Arc::clone(&held.object));
+            }
         }
     }
 
@@ -122,6 +136,7 @@ impl<K: Object> Cache for TypedCache<K> {
 
     fn remove(&mut self, key: &Key) {
         self.changed |= self.objects.remove(key).is_some();
+        self.listed.remove(key);
     }
 
     fn publish(&mut self, digest: &Arc<str>, doubtful: BTreeSet<Key>) {
@@ -130,7 +145,7 @@ impl<K: Object> Cache for TypedCache<K> {
             return;
         }
         self.changed = false;
-        let objects = self.objects.iter().map(|(key, held)| (key.clone(), Arc::clone(&held.object))).collect();
+        let objects = self.listed.clone();
         self.sender.send_replace(Arc::new(Listing { objects, digest: Arc::clone(digest), synced: true, doubtful }));
     }
 
