@@ -3,13 +3,21 @@
 //! Goes on after an error and reports all of them. Works without the undo record: then only what can be recognised
 //! is undone, and `arp_announce` stays, because nobody knows what it was.
 
-use std::{collections::BTreeSet, fs, io, net::Ipv6Addr, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    net::Ipv6Addr,
+    path::Path,
+};
 
 use anyhow::{Context, bail};
 
 use crate::{
     host::{Step, make, restore_arp_announce},
-    net::{Requests, links},
+    net::{
+        Requests,
+        links::{self, Observed},
+    },
     undo::Undo,
     xdp::{attach, pins::Pins},
 };
@@ -70,12 +78,17 @@ async fn undo_host(run_dir: &Path) -> Vec<anyhow::Error> {
     if undo.as_ref().is_some_and(|undo| undo.record.arp_announce.is_empty()) {
         tracing::info!("no arp_announce is on record: it stays as it is");
     }
-    let record = undo.as_ref().map(|undo| undo.record.clone()).unwrap_or_default();
+    let mut record = undo.as_ref().map(|undo| undo.record.clone()).unwrap_or_default();
+    let seen = look().await;
+    if let Ok((_, observed)) = &seen {
+        record.follow_names(observed.iter().map(|(index, observed)| (*index, observed.link.name.as_str())));
+    }
     for (name, before) in &record.arp_announce {
         errors.extend(restore_arp_announce(name, *before).err());
     }
-    match groups_to_leave(&record.groups).await {
-        Ok((requests, mut steps)) => {
+    match seen {
+        Ok((requests, observed)) => {
+            let mut steps = groups_to_leave(&record.groups, &observed);
             steps.extend(record.all_multicast.iter().map(|index| Step::AllMulticast(*index, false)));
             for step in steps {
                 errors.extend(make(&requests, &step).await.err());
@@ -89,15 +102,19 @@ async fn undo_host(run_dir: &Path) -> Vec<anyhow::Error> {
     errors
 }
 
-type Recorded = std::collections::BTreeMap<u32, BTreeSet<Ipv6Addr>>;
+async fn look() -> anyhow::Result<(Requests, BTreeMap<u32, Observed>)> {
+    let requests = Requests::connect().context("connect to the kernel's routing socket")?;
+    let observed = links::dump(&requests).await.context("read links and addresses")?;
+    Ok((requests, observed))
+}
+
+type Recorded = BTreeMap<u32, BTreeSet<Ipv6Addr>>;
 
 /// The recorded groups, and every solicited-node group that stands as an address with `autojoin`: nobody else adds
 /// those.
-async fn groups_to_leave(recorded: &Recorded) -> anyhow::Result<(Requests, Vec<Step>)> {
-    let requests = Requests::connect().context("connect to the kernel's routing socket")?;
-    let observed = links::dump(&requests).await.context("read links and addresses")?;
+fn groups_to_leave(recorded: &Recorded, observed: &BTreeMap<u32, Observed>) -> Vec<Step> {
     let mut steps = Vec::new();
-    for (index, link) in &observed {
+    for (index, link) in observed {
         let ours = recorded.get(index);
         let leave = link
             .joined
@@ -105,7 +122,7 @@ async fn groups_to_leave(recorded: &Recorded) -> anyhow::Result<(Requests, Vec<S
             .filter(|group| ours.is_some_and(|ours| ours.contains(*group)) || is_solicited_node(**group));
         steps.extend(leave.map(|group| Step::Leave(*index, *group)));
     }
-    Ok((requests, steps))
+    steps
 }
 
 /// ff02::1:ff00:0/104 (RFC 4291 §2.7.1).

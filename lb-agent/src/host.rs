@@ -39,25 +39,42 @@ pub(crate) enum Step {
     AllMulticast(u32, bool),
 }
 
+impl Step {
+    fn index(&self) -> u32 {
+        let (Self::Join(index, _) | Self::Leave(index, _) | Self::AllMulticast(index, _)) = self;
+        *index
+    }
+}
+
+/// Puts the changes of failing interfaces behind all others, each group in its order.
+fn failing_last(steps: &mut [Step], failing: &BTreeSet<u32>) {
+    steps.sort_by_key(|step| failing.contains(&step.index()));
+}
+
 /// The settings' owner.
 #[derive(Debug)]
 pub(crate) struct HostSettings {
     undo: Undo,
     queue: VecDeque<Step>,
+    /// Interfaces whose last change failed: theirs come last, so that they hold up no other.
+    failing: BTreeSet<u32>,
     next_round: Duration,
 }
 
 impl HostSettings {
     pub(crate) fn new(undo: Undo) -> Self {
-        Self { undo, queue: VecDeque::new(), next_round: Duration::ZERO }
+        Self { undo, queue: VecDeque::new(), failing: BTreeSet::new(), next_round: Duration::ZERO }
     }
 
     /// Sets what is quick, and queues the rest.
     pub(crate) fn plan(&mut self, wanted: &Wanted, observed: &BTreeMap<u32, Observed>) -> Vec<anyhow::Error> {
+        self.note_names(wanted, observed);
         let mut errors = self.arp_announce(&wanted.arp_announce);
         self.undo.record.groups.retain(|index, groups| observed.contains_key(index) && !groups.is_empty());
         self.undo.record.all_multicast.retain(|index| observed.contains_key(index));
-        let steps = steps(&self.undo.record, wanted, observed);
+        let mut steps = steps(&self.undo.record, wanted, observed);
+        self.failing.retain(|index| steps.iter().any(|step| step.index() == *index));
+        failing_last(&mut steps, &self.failing);
         for step in &steps {
             note(&mut self.undo.record, step);
         }
@@ -79,6 +96,16 @@ impl HostSettings {
         (!self.queue.is_empty()).then_some(self.next_round)
     }
 
+    /// Whether the host is as it was last wanted, as far as is known.
+    pub(crate) fn settled(&self) -> bool {
+        self.queue.is_empty() && self.failing.is_empty()
+    }
+
+    /// Whether everything was tried and something of it must be tried again.
+    pub(crate) fn failed(&self) -> bool {
+        self.queue.is_empty() && !self.failing.is_empty()
+    }
+
     /// Makes some of the queued changes, and notes in `observed` what they changed.
     pub(crate) async fn round(
         &mut self,
@@ -91,10 +118,14 @@ impl HostSettings {
             let Some(step) = self.queue.pop_front() else { break };
             match make(requests, &step).await {
                 Ok(()) => {
+                    self.failing.remove(&step.index());
                     forget(&mut self.undo.record, &step);
                     observe(observed, &step);
                 }
-                Err(error) => errors.push(error),
+                Err(error) => {
+                    self.failing.insert(step.index());
+                    errors.push(error);
+                }
             }
         }
         self.next_round = now + ROUND;
@@ -102,6 +133,16 @@ impl HostSettings {
             errors.extend(self.undo.save().map_err(anyhow::Error::from).err());
         }
         errors
+    }
+
+    /// Settings follow the interface, not its name.
+    fn note_names(&mut self, wanted: &Wanted, observed: &BTreeMap<u32, Observed>) {
+        let record = &mut self.undo.record;
+        let names = || observed.iter().map(|(index, observed)| (*index, observed.link.name.as_str()));
+        record.follow_names(names());
+        record.names.retain(|index, _| observed.contains_key(index));
+        let stations = names().filter(|(_, name)| wanted.arp_announce.contains(*name));
+        record.names.extend(stations.map(|(index, name)| (index, name.to_owned())));
     }
 
     fn arp_announce(&mut self, wanted: &BTreeSet<String>) -> Vec<anyhow::Error> {
@@ -191,8 +232,7 @@ fn forget(record: &mut Record, step: &Step) {
 
 /// Groups are no events to us, so what was changed is noted here.
 fn observe(observed: &mut BTreeMap<u32, Observed>, step: &Step) {
-    let (Step::Join(index, _) | Step::Leave(index, _) | Step::AllMulticast(index, _)) = step;
-    let Some(link) = observed.get_mut(index) else { return };
+    let Some(link) = observed.get_mut(&step.index()) else { return };
     match step {
         Step::Join(_, group) => drop(link.joined.insert(*group)),
         Step::Leave(_, group) => drop(link.joined.remove(group)),

@@ -5,6 +5,7 @@
 //! one object or interface is recorded and tried again with the next pass; it neither stops nor fails the pass.
 
 mod lease;
+mod leave;
 mod pass;
 mod stop;
 
@@ -16,7 +17,7 @@ use std::{
 
 use anyhow::Context;
 use lb_api::VirtualIP;
-use lb_plan::agent::{Config, NodePlan, Topology, announce::Schedule};
+use lb_plan::agent::{Config, Leaving, NodePlan, Topology, announce::Schedule};
 use lb_store::{Listing, Reflector};
 use tokio::{sync::watch, time::Instant};
 
@@ -67,6 +68,12 @@ struct Seen {
     observed: BTreeMap<u32, Observed>,
     topology: Topology,
     plan: NodePlan,
+    /// What is not listed any more and still counts.
+    leaving: Leaving,
+    /// What an earlier agent left in the table has been taken up.
+    took_standing: bool,
+    /// Links and addresses have been read at least once: before that nothing may be taken away.
+    looked: bool,
     /// The links must be read again.
     stale: bool,
     /// Something failed, or must be done again although nothing has changed.
@@ -144,7 +151,7 @@ impl Owner {
         let renewal = self.view.completed_at + PASS;
         // Several copies at a wake-up, not one.
         let copies = self.schedule.next().map(|due| due.max(self.view.completed_at + COPIES));
-        let due = [copies, self.host.next(), Some(renewal)].into_iter().flatten().min();
+        let due = [copies, self.host.next(), self.seen.leaving.next(), Some(renewal)].into_iter().flatten().min();
         if self.seen.lost || self.seen.stale {
             return Duration::ZERO;
         }
@@ -163,7 +170,7 @@ impl Owner {
 
     /// Reads links and addresses again if something may have changed, or from time to time. Whether it has read.
     async fn look(&mut self, now: Duration) -> bool {
-        if !self.seen.stale && now < self.seen.audited_at + AUDIT {
+        if self.seen.looked && !self.seen.stale && now < self.seen.audited_at + AUDIT {
             return false;
         }
         match links::dump(&self.requests).await {
@@ -171,6 +178,7 @@ impl Owner {
                 self.seen.stale = false;
                 self.seen.audited_at = now;
                 self.seen.observed = observed;
+                self.seen.looked = true;
                 true
             }
             Err(error) => {

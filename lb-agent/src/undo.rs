@@ -18,6 +18,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Record {
     /// `arp_announce` as it was, by interface name.
     pub(crate) arp_announce: BTreeMap<String, u8>,
+    /// The names in `arp_announce` by kernel index: an interface may be renamed, and keeps its setting.
+    pub(crate) names: BTreeMap<u32, String>,
     /// Groups that were joined, by kernel index.
     pub(crate) groups: BTreeMap<u32, BTreeSet<Ipv6Addr>>,
     /// Interfaces that were made to pass every multicast frame.
@@ -41,6 +43,20 @@ pub(crate) enum UndoError {
     Damaged { path: PathBuf, source: serde_json::Error },
     #[error("write the undo record {path}")]
     Write { path: PathBuf, source: io::Error },
+}
+
+impl Record {
+    /// Gives settings the names that their interfaces have now. Two may have exchanged their names.
+    pub(crate) fn follow_names<'a>(&mut self, links: impl Iterator<Item = (u32, &'a str)>) {
+        let mut moved = Vec::new();
+        for (index, now) in links {
+            if let Some(then) = self.names.get(&index).filter(|then| *then != now).cloned() {
+                self.names.insert(index, now.to_owned());
+                moved.extend(self.arp_announce.remove(&then).map(|before| (now.to_owned(), before)));
+            }
+        }
+        self.arp_announce.extend(moved);
+    }
 }
 
 impl Undo {
@@ -98,6 +114,21 @@ mod tests {
         assert_eq!(again.record, undo.record);
         again.remove().expect("removed");
         assert_eq!(Undo::load(dir.path()).expect("read").record, Record::default());
+    }
+
+    #[test]
+    fn settings_follow_interfaces_that_exchange_their_names() {
+        let name = |index, name: &str| (index, name.to_owned());
+        let mut record = Record {
+            arp_announce: BTreeMap::from([("eth0".to_owned(), 0), ("eth1".to_owned(), 1)]),
+            names: BTreeMap::from([name(2, "eth0"), name(3, "eth1")]),
+            ..Record::default()
+        };
+
+        record.follow_names([(2, "eth1"), (3, "eth0"), (4, "eth2")].into_iter());
+
+        assert_eq!(record.arp_announce, BTreeMap::from([("eth0".to_owned(), 1), ("eth1".to_owned(), 0)]));
+        assert_eq!(record.names, BTreeMap::from([name(2, "eth1"), name(3, "eth0")]));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! links ──► topology: stations, segments, attach points ─┐
 //!                                                        ├─► plan: entries, groups, settings ──► table::diff
 //! VirtualIPs ──► ownership::decide, one address at a time ┘
+//! VirtualIPs not listed any more ──► leave: how long they still count
 //! newly held addresses ──► announce: when to send which copy ──► frame: the bytes
 //! ```
 //!
@@ -12,11 +13,13 @@
 
 pub mod announce;
 pub mod frame;
+pub mod leave;
 pub mod plan;
 pub mod table;
 pub mod topology;
 
 pub use frame::Mac;
+pub use leave::{Leaving, Presence};
 pub use plan::{Groups, Held, NodePlan, Problem, Snapshot, plan};
 pub use table::{Action, EntryKey, Operation, Role, Segment, SegmentId, SegmentKey, Table};
 pub use topology::{Config, Kind, Link, NamePatterns, Station, Topology};

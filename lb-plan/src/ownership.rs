@@ -13,7 +13,8 @@
 //! 5. *Yield*: who hears a claim gives way, in the XDP program; the way back is a higher generation.
 //! 6. *Refresh*: announce again, every 60 s, or every 5 s in doubt.
 //! 7. *Nobody answers*: standby *k* takes after *k* × 300 ms of unanswered probes.
-//! 8. *Let go at once*: link down, released, ranking empty; a VirtualIP that merely disappears: after 60 s.
+//! 8. *Let go at once*: link down, released, ranking empty; a VirtualIP that merely disappears: after 60 s
+//!    ([`crate::agent::leave`]; done).
 //! 9. *Strangers*: announced against once in 10 s, then the class decides.
 //! 10. *Warm-up and health*: nothing is claimed before kube-proxy has synced and the programs passed the self-test.
 //!

@@ -60,6 +60,18 @@ fn allmulticast_that_was_set_before_us_is_not_ours_to_clear() {
 }
 
 #[test]
+fn interface_that_fails_comes_last_and_keeps_its_order() {
+    let mut steps =
+        vec![Step::Join(2, group(1)), Step::Join(2, group(2)), Step::Join(3, group(1)), Step::Leave(4, group(1))];
+
+    failing_last(&mut steps, &BTreeSet::from([2]));
+
+    let expected =
+        [Step::Join(3, group(1)), Step::Leave(4, group(1)), Step::Join(2, group(1)), Step::Join(2, group(2))];
+    assert_eq!(steps, expected);
+}
+
+#[test]
 fn interface_that_is_gone_is_not_touched() {
     assert_eq!(steps(&recorded(&[1], false), &wanted(&[2], true), &BTreeMap::new()), []);
 }

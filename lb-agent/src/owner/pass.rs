@@ -32,32 +32,40 @@ impl Owner {
         let began = clock::monotonic();
         self.seen.lost = false;
         let looked = self.look(began).await;
+        if !self.seen.looked {
+            // Without links the plan would be empty, and would take away what an earlier agent left.
+            self.show(began, true);
+            return;
+        }
         let listing = self.virtual_ips.current();
-        let objects_changed = self.seen.listing.as_ref().is_none_or(|seen| !Arc::ptr_eq(seen, &listing));
+        let objects_changed = self.take_listing(began, listing);
         let replan = looked || objects_changed || std::mem::take(&mut self.seen.retry);
-        self.seen.listing = Some(listing);
         if replan {
-            self.apply(looked);
+            self.apply(began, looked);
         } else if self.keeper.is_held() && !self.attachments.complete() {
             self.attach();
         }
         if self.host.next().is_some_and(|due| due <= began) {
             let errors = self.host.round(began, &self.requests, &mut self.seen.observed).await;
+            let retry = self.seen.retry;
             self.report(errors);
+            // What failed comes again after the rest of the queue, not instead of it.
+            self.seen.retry = retry || self.host.failed();
         }
         self.announce();
         self.vouch(self.args.lease.millis());
         self.show(began, replan || !self.attachments.complete());
     }
 
-    fn apply(&mut self, looked: bool) {
+    fn apply(&mut self, now: Duration, looked: bool) {
         let before = stations_by_segment(&self.seen.topology);
         if looked {
             let links: Vec<agent::Link> = self.seen.observed.values().map(|observed| observed.link.clone()).collect();
             self.seen.topology = Topology::of(&links, &self.config);
         }
-        let listing = self.seen.listing.clone();
-        let objects = listing.iter().flat_map(|listing| listing.objects.values()).map(|object| &**object);
+        self.take_standing(now);
+        let listed = self.seen.listing.iter().flat_map(|listing| listing.objects.values()).map(|object| &**object);
+        let objects = listed.chain(self.seen.leaving.objects());
         self.seen.plan = agent::plan(Snapshot { node: &self.args.node, topology: &self.seen.topology }, objects);
         let turns = self.apply_tables();
         // The table stands: from here on it may answer, and only then may a frame meet the program.
@@ -183,7 +191,7 @@ impl Owner {
         if replanned {
             self.view.held = self.seen.plan.held.as_slice().into();
             self.view.interfaces = Arc::new(self.interfaces());
-            let clean = !self.seen.retry && self.seen.plan.problems.is_empty();
+            let clean = !self.seen.retry && self.host.settled() && self.seen.plan.problems.is_empty();
             if clean {
                 self.seen.reported.clear();
             }

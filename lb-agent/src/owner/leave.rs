@@ -1,0 +1,77 @@
+//! What becomes of addresses whose VirtualIP is not listed any more: the listing's doubt, given to the pure machine.
+
+use std::{sync::Arc, time::Duration};
+
+use lb_api::VirtualIP;
+use lb_plan::agent::{Presence, Snapshot, Table, leave};
+use lb_store::{Key, Listing};
+
+use super::Owner;
+
+impl Owner {
+    /// Makes `listing` the one that counts, takes up what it does not list any more, and lets go what is over.
+    /// Whether the plan may have changed.
+    pub(super) fn take_listing(&mut self, now: Duration, listing: Arc<Listing<VirtualIP>>) -> bool {
+        let before = self.seen.listing.replace(Arc::clone(&listing));
+        let changed = before.as_ref().is_none_or(|before| !Arc::ptr_eq(before, &listing));
+        if let (Some(before), true) = (before, changed) {
+            for object in missing(&before, &listing) {
+                tracing::info!(
+                    virtual_ip = object.metadata.name,
+                    phase = ?object.spec.phase,
+                    "not listed any more; unless it was released, it counts for another {:?}",
+                    leave::GRACE
+                );
+                self.seen.leaving.add(object);
+            }
+        }
+        let over = self.judge_leaving(now);
+        changed || over
+    }
+
+    /// Takes up, once, what an earlier agent left in the table and nobody lists: its file may not parse just now.
+    pub(super) fn take_standing(&mut self, now: Duration) {
+        if std::mem::replace(&mut self.seen.took_standing, true) {
+            return;
+        }
+        let snapshot = Snapshot { node: &self.args.node, topology: &self.seen.topology };
+        for object in leave::standing(snapshot, self.tables.entries()) {
+            self.seen.leaving.add(Arc::new(object));
+        }
+        self.judge_leaving(now);
+        for object in self.seen.leaving.objects() {
+            tracing::warn!(
+                virtual_ip = object.metadata.name,
+                "an earlier agent knew it, but it is not listed: it counts while it is in doubt, and then for {:?}",
+                leave::GRACE
+            );
+        }
+    }
+
+    fn judge_leaving(&mut self, now: Duration) -> bool {
+        let Some(listing) = &self.seen.listing else { return false };
+        self.seen.leaving.judge(now, |name| {
+            let key = Key { namespace: String::new(), name: name.to_owned() };
+            if listing.objects.contains_key(&key) {
+                Presence::Listed
+            } else if listing.is_gone(&key) {
+                Presence::Gone
+            } else {
+                Presence::Doubtful
+            }
+        })
+    }
+}
+
+/// The objects that `before` lists and `after` does not. Both are sorted, so one walk is enough.
+fn missing(before: &Listing<VirtualIP>, after: &Listing<VirtualIP>) -> Vec<Arc<VirtualIP>> {
+    let mut listed = after.objects.keys().peekable();
+    let mut missing = Vec::new();
+    for (key, object) in &before.objects {
+        while listed.next_if(|other| *other < key).is_some() {}
+        if listed.peek() != Some(&key) {
+            missing.push(Arc::clone(object));
+        }
+    }
+    missing
+}

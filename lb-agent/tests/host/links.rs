@@ -1,0 +1,75 @@
+//! Links that change, or refuse, under a running agent.
+
+use std::{collections::BTreeSet, fs};
+
+use nix::sys::signal::Signal;
+
+use crate::node::{Node, in_namespace, ip, node_with_two_addresses, state};
+
+fn setting(name: &str) -> String {
+    let text = fs::read_to_string(format!("/proc/sys/net/ipv4/conf/{name}/arp_announce"));
+    text.expect("readable").trim().to_owned()
+}
+
+/// Solicited-node groups of interface `name`.
+fn groups(name: &str) -> usize {
+    let text = fs::read_to_string("/proc/thread-self/net/igmp6").expect("readable");
+    let mut found = BTreeSet::new();
+    for line in text.lines() {
+        let mut words = line.split_whitespace().skip(1);
+        found.extend(
+            words.next().filter(|word| *word == name).and(words.next()).filter(|word| word.contains("0001ff01")),
+        );
+    }
+    found.len()
+}
+
+#[test]
+fn interface_that_is_renamed_gets_its_setting_back() {
+    in_namespace(|| {
+        let mut node = node_with_two_addresses();
+        let before = setting("eth0");
+        node.start(&[]);
+        node.until("the setting is made", || setting("eth0") == "2");
+        ip("link set eth0 down");
+        ip("link set eth0 name lan0");
+        ip("link set lan0 up");
+        node.until("the new name is seen", || state()["interfaces"][0]["name"] == "lan0" && state()["ready"] == true);
+
+        node.end(Signal::SIGTERM);
+        ip("link set lan0 down");
+        ip("link set lan0 name lan1");
+        ip("link set lan1 up");
+        node.cleanup();
+
+        assert_eq!(setting("lan1"), before);
+    });
+}
+
+#[test]
+fn interface_without_ipv6_is_reported_and_stops_no_other() {
+    in_namespace(|| {
+        ip("link add eth1 type veth peer name peer1");
+        ip("address add 198.51.100.1/24 dev eth1");
+        ip("link set eth1 up");
+        ip("link set peer1 up");
+        fs::write("/proc/sys/net/ipv6/conf/eth0/disable_ipv6", "1").expect("written");
+        let mut node = Node::new();
+        for last in 1..=50 {
+            let name = format!("2001-0db8-0000-0000-0000-0000-0001-{last:04}");
+            node.virtual_ip(&name, &format!("2001:db8::1:{last}"), "me");
+        }
+        node.start(&[]);
+
+        node.until("the other interface has its groups", || groups("eth1") == 50);
+
+        let reported = || state()["problems"].to_string().contains("join ff02::1:ff");
+        node.until("the failure is reported", reported);
+        node.until("everything is announced", || state()["announcing"] == 0);
+        let (passes, began) = (state()["passes"].as_u64(), std::time::Instant::now());
+        node.until("3 s have passed", || began.elapsed().as_secs() >= 3);
+        assert!(reported(), "{}", state());
+        let more = state()["passes"].as_u64().zip(passes).map(|(now, then)| now - then);
+        assert!(more < Some(60), "{more:?} passes in 3 s: it never comes to rest");
+    });
+}
