@@ -204,11 +204,11 @@ fn prepare(root: &Path, writer: &Writer) -> Result<Option<File>, OpenError> {
         }
         return Ok(None);
     }
-    let path = root.join(layout::LOCK);
-    let lock = File::create(&path).map_err(failed(&path))?;
+    // The directory itself: a file in it could be removed, and a second controller would lock another one.
+    let lock = File::open(root).map_err(failed(root))?;
     match lock.try_lock() {
         Err(TryLockError::WouldBlock) => return Err(OpenError::Locked { path: root.to_owned() }),
-        Err(TryLockError::Error(source)) => return Err(OpenError::Io { path, source }),
+        Err(TryLockError::Error(source)) => return Err(OpenError::Io { path: root.to_owned(), source }),
         Ok(()) => {}
     }
     for folder in [own, objects] {

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{
     cache::Facts,
+    layout::{self, Place},
     reader::{self, Found, Id},
     state::{File, Source, State},
 };
@@ -154,7 +155,12 @@ impl State {
         let recorded = self.records.in_file(path).filter_map(|(kind, key)| {
             self.kinds.iter().position(|known| known.kind == *kind).map(|index| (index, key.clone()))
         });
-        new.doubts.extend(recorded.filter(|id| !new.objects.contains_key(id)));
+        // What Herald wrote is in no record, but its path says what it was.
+        let mut own = None;
+        if let Place::Object(plural, key) = layout::place(path, false, |_| true) {
+            own = self.kinds.iter().position(|known| known.plural == plural).map(|index| (index, key));
+        }
+        new.doubts.extend(recorded.chain(own).filter(|id| !new.objects.contains_key(id)));
         new.rejections.extend(nameless.into_iter().map(|bad| bad.into_rejection(path, effect)));
     }
 

@@ -6,7 +6,6 @@
 //! .herald/status/<plural>/<namespace or _>/<name>.yaml   statuses that the controller wrote
 //! .herald/status.<node>/...                              statuses that the agent of a node wrote
 //! .herald/generations                                    generations of users' objects (see `record`)
-//! .herald/controller.lock                                held by the one controller
 //! ```
 //! Every other path that has a part beginning with `.` is left alone: the inside of a mounted ConfigMap (`..data`),
 //! version control, editors' files.
@@ -19,8 +18,6 @@ use crate::{Key, directory::Writer};
 pub(crate) const HERALD: &str = ".herald";
 /// The record of generations.
 pub(crate) const RECORDS: &str = ".herald/generations";
-/// The controller's lock.
-pub(crate) const LOCK: &str = ".herald/controller.lock";
 
 /// What a path is.
 #[derive(Debug, Clone, PartialEq, Eq)]

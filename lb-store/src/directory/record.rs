@@ -66,10 +66,12 @@ impl Records {
 
     /// Reads what was appended since, and gives the objects that it is about.
     pub(crate) fn follow(&mut self, path: &Path) -> io::Result<Vec<Id>> {
-        let text = match fs::read_to_string(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            text => text?,
+        let bytes = match fs::read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            bytes => bytes?,
         };
+        // A damaged line is ignored like any other that does not parse.
+        let text = String::from_utf8_lossy(&bytes);
         // A shorter file was written anew.
         if text.len() < self.offset || !text.is_char_boundary(self.offset) {
             self.offset = 0;
@@ -166,10 +168,11 @@ impl Records {
 
     /// Writes the record anew, without what is history, if that is most of it or if its end was cut short.
     pub(crate) fn compact(&mut self, path: &Path, pen: &Pen) -> io::Result<()> {
-        let text = match fs::read_to_string(path) {
+        let bytes = match fs::read(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            text => text?,
+            bytes => bytes?,
         };
+        let text = String::from_utf8_lossy(&bytes);
         if text.ends_with('\n') && text.lines().count() <= LINES_PER_OBJECT * self.objects.len().max(64) {
             return Ok(());
         }
