@@ -20,7 +20,7 @@ mod rejection;
 
 pub use directory::{Directory, Writer};
 pub use error::{CreateError, DeleteError, OpenError, Stopped, UpdateError};
-pub use listing::{Listing, Reflector};
+pub use listing::{Changes, Listing, Reflector};
 pub use object::{Key, Object, Preconditions};
 pub use rejection::{Effect, Rejection};
 

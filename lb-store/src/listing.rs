@@ -2,7 +2,7 @@
 
 use std::{any::Any, collections::BTreeSet, fmt, sync::Arc};
 
-use imbl::OrdMap;
+use imbl::{OrdMap, ordmap::DiffItem};
 use tokio::sync::watch;
 
 use crate::{Key, error::Stopped};
@@ -26,6 +26,37 @@ impl<K> Listing<K> {
     /// may stand in a document that does not parse.
     pub fn is_gone(&self, key: &Key) -> bool {
         self.synced && !self.objects.contains_key(key) && !self.doubtful.contains(key)
+    }
+}
+
+impl<K: PartialEq> Listing<K> {
+    /// What differs from an older listing. Costs by the difference, not by the size.
+    pub fn since(&self, older: &Self) -> Changes<K> {
+        let mut changes = Changes { set: Vec::new(), removed: Vec::new() };
+        for item in older.objects.diff(&self.objects) {
+            match item {
+                DiffItem::Add(_, object) | DiffItem::Update { new: (_, object), .. } => {
+                    changes.set.push(Arc::clone(object));
+                }
+                DiffItem::Remove(_, object) => changes.removed.push(Arc::clone(object)),
+            }
+        }
+        changes
+    }
+}
+
+/// How two listings differ.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Changes<K> {
+    /// Objects that are new or other than before.
+    pub set: Vec<Arc<K>>,
+    /// Objects that are not listed any more, as they were.
+    pub removed: Vec<Arc<K>>,
+}
+
+impl<K> Default for Changes<K> {
+    fn default() -> Self {
+        Self { set: Vec::new(), removed: Vec::new() }
     }
 }
 

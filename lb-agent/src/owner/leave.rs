@@ -10,12 +10,19 @@ use super::Owner;
 
 impl Owner {
     /// Makes `listing` the one that counts, takes up what it does not list any more, and lets go what is over.
-    /// Whether the plan may have changed.
-    pub(super) fn take_listing(&mut self, now: Duration, listing: Arc<Listing<VirtualIP>>) -> bool {
+    /// The objects that are new or other than before, and whether the plan may have changed.
+    pub(super) fn take_listing(
+        &mut self,
+        now: Duration,
+        listing: Arc<Listing<VirtualIP>>,
+    ) -> (Vec<Arc<VirtualIP>>, bool) {
         let before = self.seen.listing.replace(Arc::clone(&listing));
         let changed = before.as_ref().is_none_or(|before| !Arc::ptr_eq(before, &listing));
+        let mut set = Vec::new();
         if let (Some(before), true) = (before, changed) {
-            for object in missing(&before, &listing) {
+            let changes = listing.since(&before);
+            set = changes.set;
+            for object in changes.removed {
                 tracing::info!(
                     virtual_ip = object.metadata.name,
                     phase = ?object.spec.phase,
@@ -26,7 +33,7 @@ impl Owner {
             }
         }
         let over = self.judge_leaving(now);
-        changed || over
+        (set, changed || over)
     }
 
     /// Takes up, once, what an earlier agent left in the table and nobody lists: its file may not parse just now.
@@ -61,17 +68,4 @@ impl Owner {
             }
         })
     }
-}
-
-/// The objects that `before` lists and `after` does not. Both are sorted, so one walk is enough.
-fn missing(before: &Listing<VirtualIP>, after: &Listing<VirtualIP>) -> Vec<Arc<VirtualIP>> {
-    let mut listed = after.objects.keys().peekable();
-    let mut missing = Vec::new();
-    for (key, object) in &before.objects {
-        while listed.next_if(|other| *other < key).is_some() {}
-        if listed.peek() != Some(&key) {
-            missing.push(Arc::clone(object));
-        }
-    }
-    missing
 }

@@ -7,9 +7,13 @@ use std::{
     time::Duration,
 };
 
-use lb_api::node::{AttachMode, Interface, LeaseState};
+use lb_api::{
+    VirtualIP,
+    node::{AttachMode, Interface, LeaseState},
+};
 use lb_plan::agent::{
-    self, Action, Operation, SegmentId, Snapshot, Station, Topology, announce::Target, plan::answering, table,
+    self, Action, Operation, SegmentId, Snapshot, Station, Table as _, Topology, announce::Target, plan::answering,
+    table,
 };
 
 use super::Owner;
@@ -38,10 +42,10 @@ impl Owner {
             return;
         }
         let listing = self.virtual_ips.current();
-        let objects_changed = self.take_listing(began, listing);
+        let (changed, objects_changed) = self.take_listing(began, listing);
         let replan = looked || objects_changed || std::mem::take(&mut self.seen.retry);
         if replan {
-            self.apply(began, looked);
+            self.apply(began, looked, &changed);
         } else if self.keeper.is_held() && !self.attachments.complete() {
             self.attach();
         }
@@ -57,17 +61,18 @@ impl Owner {
         self.show(began, replan || !self.attachments.complete());
     }
 
-    fn apply(&mut self, now: Duration, looked: bool) {
+    fn apply(&mut self, now: Duration, looked: bool, changed: &[Arc<VirtualIP>]) {
         let before = stations_by_segment(&self.seen.topology);
         if looked {
             let links: Vec<agent::Link> = self.seen.observed.values().map(|observed| observed.link.clone()).collect();
             self.seen.topology = Topology::of(&links, &self.config);
         }
         self.take_standing(now);
+        let mut turns = self.apply_first(changed);
         let listed = self.seen.listing.iter().flat_map(|listing| listing.objects.values()).map(|object| &**object);
         let objects = listed.chain(self.seen.leaving.objects());
         self.seen.plan = agent::plan(Snapshot { node: &self.args.node, topology: &self.seen.topology }, objects);
-        let turns = self.apply_tables();
+        turns.extend(self.apply_tables());
         // The table stands: from here on it may answer, and only then may a frame meet the program.
         if !self.keeper.is_held() {
             self.vouch(self.args.lease.millis());
@@ -82,6 +87,28 @@ impl Owner {
         self.report(problems);
         // What is wrong in an object stays wrong until it changes.
         self.seen.retry = retry;
+    }
+
+    /// What the changed objects ask for, ahead of the whole plan: with 10,000 addresses a plan takes longer than a
+    /// change may. The whole plan follows in the same pass and judges these entries like all others.
+    fn apply_first(&mut self, changed: &[Arc<VirtualIP>]) -> Turns {
+        let mut turns = Turns::default();
+        if !self.keeper.is_held() || self.tables.segments() != &self.seen.topology.segments {
+            return turns;
+        }
+        let snapshot = Snapshot { node: &self.args.node, topology: &self.seen.topology };
+        let entries = agent::plan(snapshot, changed.iter().map(|object| &**object)).entries;
+        for (key, action) in entries {
+            if self.tables.action(key) == Some(action) {
+                continue;
+            }
+            let operation = Operation::SetEntry(key, action);
+            // What fails here is tried again, and reported, by the whole plan.
+            if self.tables.apply(operation).is_ok() {
+                turns.note(operation);
+            }
+        }
+        turns
     }
 
     fn apply_tables(&mut self) -> Turns {
@@ -243,6 +270,11 @@ impl Owner {
 }
 
 impl Turns {
+    fn extend(&mut self, later: Self) {
+        self.answering.extend(later.answering);
+        self.not_answering.extend(later.not_answering);
+    }
+
     fn note(&mut self, operation: Operation) {
         match operation {
             Operation::SetEntry(key, Action::Answer) => self.answering.push((key.segment, key.address)),

@@ -70,6 +70,15 @@ impl Tables {
         }
     }
 
+    /// What stands for an address: an answer of another epoch is as good as suppressed.
+    pub(crate) fn action(&self, key: EntryKey) -> Option<Action> {
+        self.entries.get(&key).map(|entry| self.counts(entry))
+    }
+
+    fn counts(&self, entry: &Entry) -> Action {
+        if answers(entry) && entry.epoch == self.epoch { Action::Answer } else { Action::Suppress }
+    }
+
     pub(crate) fn entry_count(&self) -> usize {
         self.entries.len()
     }
@@ -167,10 +176,7 @@ impl Table for Tables {
     }
 
     fn entries(&self) -> impl Iterator<Item = (EntryKey, Action)> {
-        self.entries.iter().map(|(key, entry)| {
-            let now = answers(entry) && entry.epoch == self.epoch;
-            (*key, if now { Action::Answer } else { Action::Suppress })
-        })
+        self.entries.iter().map(|(key, entry)| (*key, self.counts(entry)))
     }
 }
 
