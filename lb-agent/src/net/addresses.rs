@@ -13,13 +13,14 @@ use rtnetlink::LinkUnspec;
 
 use super::{Requests, is_errno};
 
-/// Joins; joined already is fine.
+/// Joins; joined already is fine. After the interface was down the kernel has taken the address away and kept the
+/// membership (EADDRINUSE): the group passes, but nothing can be left by that address until the interface goes.
 pub(crate) async fn join(requests: &Requests, ifindex: u32, group: Ipv6Addr) -> Result<(), rtnetlink::Error> {
     let mut request = requests.handle.address().add(ifindex, IpAddr::V6(group), 128);
     let flags = AddressFlags::Mcautojoin | AddressFlags::Noprefixroute | AddressFlags::Nodad;
     *request.message_mut() = message(ifindex, group);
     request.message_mut().attributes.push(AddressAttribute::Flags(flags));
-    tolerate(request.execute().await, libc::EEXIST)
+    tolerate(tolerate(request.execute().await, libc::EEXIST), libc::EADDRINUSE)
 }
 
 /// Leaves; not joined, or the interface gone, is fine.

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs};
 
 use nix::sys::signal::Signal;
 
-use crate::node::{Node, in_namespace, ip, node_with_two_addresses, state};
+use crate::node::{Node, in_device_filter, in_namespace, ip, joined, node_with_two_addresses, state};
 
 fn setting(name: &str) -> String {
     let text = fs::read_to_string(format!("/proc/sys/net/ipv4/conf/{name}/arp_announce"));
@@ -71,5 +71,24 @@ fn interface_without_ipv6_is_reported_and_stops_no_other() {
         assert!(reported(), "{}", state());
         let more = state()["passes"].as_u64().zip(passes).map(|(now, then)| now - then);
         assert!(more < Some(60), "{more:?} passes in 3 s: it never comes to rest");
+    });
+}
+
+#[test]
+fn groups_stand_and_nothing_is_wrong_after_an_interface_was_down() {
+    in_namespace(|| {
+        let mut node = node_with_two_addresses();
+        node.start(&[]);
+        node.until("the group is joined", joined);
+        ip("link set eth0 down");
+        node.until("the agent sees it", || state()["interfaces"][0]["carrier"] == false);
+        ip("link set eth0 up");
+        node.until("the agent sees it again", || state()["interfaces"][0]["carrier"] == true);
+
+        // The kernel takes the addresses away with the link and keeps the memberships.
+        let seen = state()["passes"].as_u64();
+        node.until("the groups were tried again", || state()["passes"].as_u64() > seen.map(|passes| passes + 3));
+        assert_eq!(state()["problems"], serde_json::json!([]));
+        assert!(joined() && in_device_filter());
     });
 }
