@@ -47,6 +47,7 @@ pub(crate) async fn apply(store: &Store, action: &Action) -> Result<Outcome, Sto
             Ok(if matches!(outcome, Outcome::Unneeded) { taken(vip) } else { outcome })
         }
         Action::Delete(vip) => delete(store, vip.as_ref()).await,
+        // What cannot be told to anybody any more stops nothing.
         Action::CreateEvent(event) => created(store.create(event.as_ref()).await),
         Action::DeleteEvent(event) => delete(store, event.as_ref()).await,
     }
@@ -85,18 +86,23 @@ async fn delete<K: Object>(store: &Store, object: &K) -> Result<Outcome, Stopped
         Err(DeleteError::NotFound(_)) => Ok(Outcome::Unneeded),
         Err(DeleteError::Conflict(_)) => Ok(Outcome::Conflict),
         Err(DeleteError::Stopped(stopped)) => Err(stopped),
-        Err(error @ (DeleteError::NotOurs { .. } | DeleteError::Io { .. })) => Ok(failed(&error)),
+        Err(error @ (DeleteError::NotOurs { .. } | DeleteError::Io { .. } | DeleteError::Server { .. })) => {
+            Ok(failed(&error))
+        }
     }
 }
 
 fn created<K>(result: Result<K, CreateError>) -> Result<Outcome, Stopped> {
     match result {
         Ok(_) => Ok(Outcome::Done),
-        Err(CreateError::AlreadyExists(_)) => Ok(Outcome::Unneeded),
+        Err(CreateError::AlreadyExists(_) | CreateError::Terminating(_)) => Ok(Outcome::Unneeded),
         Err(CreateError::Stopped(stopped)) => Err(stopped),
-        Err(error @ (CreateError::Invalid { .. } | CreateError::ReadOnly(_) | CreateError::Io { .. })) => {
-            Ok(failed(&error))
-        }
+        Err(
+            error @ (CreateError::Invalid { .. }
+            | CreateError::ReadOnly(_)
+            | CreateError::Io { .. }
+            | CreateError::Server { .. }),
+        ) => Ok(failed(&error)),
     }
 }
 
@@ -106,9 +112,12 @@ fn updated<K>(result: Result<K, UpdateError>) -> Result<Outcome, Stopped> {
         Ok(_) => Ok(Outcome::Done),
         Err(UpdateError::Conflict(_) | UpdateError::NotFound(_)) => Ok(Outcome::Conflict),
         Err(UpdateError::Stopped(stopped)) => Err(stopped),
-        Err(error @ (UpdateError::Invalid { .. } | UpdateError::NotOurs { .. } | UpdateError::Io { .. })) => {
-            Ok(failed(&error))
-        }
+        Err(
+            error @ (UpdateError::Invalid { .. }
+            | UpdateError::NotOurs { .. }
+            | UpdateError::Io { .. }
+            | UpdateError::Server { .. }),
+        ) => Ok(failed(&error)),
     }
 }
 

@@ -25,7 +25,8 @@ use lb_api::validate;
 use tokio::sync::{oneshot, watch};
 
 use crate::{
-    CreateError, DeleteError, Key, Object, OpenError, Preconditions, Reflector, Rejection, Stopped, UpdateError,
+    CreateError, DeleteError, GetError, Key, Object, OpenError, Preconditions, Reflector, Rejection, Stopped,
+    UpdateError,
 };
 
 mod apply;
@@ -168,6 +169,11 @@ impl Directory {
     pub(crate) async fn delete<K: Object>(&self, key: &Key, judged: &Preconditions) -> Result<(), DeleteError> {
         let (key, judged) = (key.clone(), judged.clone());
         self.order(move |state| state.delete::<K>(&key, &judged)).await?
+    }
+
+    pub(crate) async fn get<K: Object>(&self, key: &Key) -> Result<Option<K>, GetError> {
+        let key = key.clone();
+        Ok(self.order(move |state| state.get::<K>(&key)).await?)
     }
 
     async fn order<T: Send + 'static>(

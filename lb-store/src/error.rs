@@ -31,6 +31,14 @@ pub enum OpenError {
     /// The node's name cannot be part of a file name.
     #[error("`{0}` is not the name of a Node")]
     Node(String),
+    /// The API server cannot be asked.
+    #[error("connect to the API server {how}")]
+    Server {
+        /// By which configuration.
+        how: String,
+        /// What is wrong with it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// Changes cannot be followed.
     #[error("watch the manifest directory {path}")]
     Watch {
@@ -65,6 +73,17 @@ pub enum CreateError {
         object: String,
         /// What the system said.
         source: io::Error,
+    },
+    /// Its namespace is being deleted.
+    #[error("create {0}: its namespace is being deleted")]
+    Terminating(String),
+    /// The API server refused, or did not answer.
+    #[error("create {object}")]
+    Server {
+        /// Kind and name.
+        object: String,
+        /// What it said.
+        source: Box<kube::Error>,
     },
     /// The store's thread is gone.
     #[error(transparent)]
@@ -104,6 +123,14 @@ pub enum UpdateError {
         /// What the system said.
         source: io::Error,
     },
+    /// The API server refused, or did not answer.
+    #[error("update {object}")]
+    Server {
+        /// Kind and name.
+        object: String,
+        /// What it said.
+        source: Box<kube::Error>,
+    },
     /// The store's thread is gone.
     #[error(transparent)]
     Stopped(#[from] Stopped),
@@ -133,6 +160,30 @@ pub enum DeleteError {
         object: String,
         /// What the system said.
         source: io::Error,
+    },
+    /// The API server refused, or did not answer.
+    #[error("delete {object}")]
+    Server {
+        /// Kind and name.
+        object: String,
+        /// What it said.
+        source: Box<kube::Error>,
+    },
+    /// The store's thread is gone.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Why it is not known whether an object exists.
+#[derive(Debug, thiserror::Error)]
+pub enum GetError {
+    /// The API server refused, or did not answer.
+    #[error("read {object}")]
+    Server {
+        /// Kind and name.
+        object: String,
+        /// What it said.
+        source: Box<kube::Error>,
     },
     /// The store's thread is gone.
     #[error(transparent)]

@@ -21,6 +21,9 @@ use crate::{
     document::{Document, Fault},
 };
 
+/// The field of `events.k8s.io/v1` that names the controller, as a core Event spells it.
+const OWN_EVENTS: &str = "reportingComponent=lb.herald.dev";
+
 /// An object of some kind, checked.
 pub(crate) struct Checked {
     /// A `K`.
@@ -115,6 +118,39 @@ pub(crate) fn problems(object: &dyn Any) -> Vec<Problem> {
     object.downcast_ref::<LoadBalancerNode>().map(validate::node).unwrap_or_default()
 }
 
+/// Everything that makes an object unusable, its name included.
+pub(crate) fn all_problems<K: Object>(object: &K) -> Vec<Problem> {
+    let name = Kind::of::<K>().name_problem(&normal_key(object));
+    name.into_iter().chain(problems(object)).collect()
+}
+
+/// What of an object is not used, though the object is.
+pub(crate) fn shortcomings(object: &dyn Any) -> Vec<Problem> {
+    object.downcast_ref::<MetalLoadBalancerClass>().map(validate::class).unwrap_or_default()
+}
+
+/// Which objects of a kind are followed on an API server, as a field selector; `None` means all.
+pub(crate) fn selector<K: Object>() -> Option<&'static str> {
+    // Everybody's Events are there. Herald reads its own, so as not to tell a thing twice.
+    (TypeId::of::<K>() == TypeId::of::<Event>()).then_some(OWN_EVENTS)
+}
+
+/// The key under which the object is kept.
+pub(crate) fn normal_key<K: Object>(object: &K) -> Key {
+    let mut key = Key::of(object);
+    if !is_namespaced::<K>() {
+        key.namespace.clear();
+    } else if key.namespace.is_empty() {
+        key.namespace = "default".into();
+    }
+    key
+}
+
+/// Kind and name, for messages.
+pub(crate) fn describe<K: Object>(object: &K) -> String {
+    format!("{} {}", K::kind(&()), normal_key(object))
+}
+
 fn check<K: Object>(document: &Document<'_>, value: Value, key: &Key) -> Result<Checked, Vec<Fault>> {
     let mut object: K = document.decode(value).map_err(|fault| vec![fault])?;
     object.meta_mut().namespace = is_namespaced::<K>().then(|| key.namespace.clone());
@@ -126,8 +162,7 @@ fn check<K: Object>(document: &Document<'_>, value: Value, key: &Key) -> Result<
     if !problems.is_empty() {
         return Err(problems);
     }
-    let class = (&object as &dyn Any).downcast_ref::<MetalLoadBalancerClass>();
-    let partly = located(class.map(validate::class).unwrap_or_default());
+    let partly = located(shortcomings(&object));
     let tree = serde_json::to_value(&object).map_err(|error| vec![document.fault_at("", error.to_string())])?;
     Ok(Checked { object: Box::new(object), tree, partly })
 }

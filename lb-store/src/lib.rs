@@ -1,7 +1,8 @@
-//! Where objects come from and go to: a directory of manifests, later an API server; one contract, one suite.
+//! Where objects come from and go to: a directory of manifests or an API server; one contract, one suite.
 //!
 //! The contract (and no more): the initial list, then changes ([`Store::reflect`]); create-if-absent; update-if-
-//! version; delete-if-uid-and-version; write the own status. Readers are level-triggered: they look at the newest
+//! version; delete-if-uid-and-version; write the own status; and, before something is concluded from an absence, a
+//! look at the place itself ([`Store::get`]). Readers are level-triggered: they look at the newest
 //! [`Listing`], and a change they slept through is in it.
 //!
 //! Must not: decide anything about addresses, or lose what a user wrote. A document that does not decode becomes a
@@ -17,18 +18,22 @@ mod kind;
 mod listing;
 mod object;
 mod rejection;
+mod server;
 
 pub use directory::{Directory, Writer};
-pub use error::{CreateError, DeleteError, OpenError, Stopped, UpdateError};
+pub use error::{CreateError, DeleteError, GetError, OpenError, Stopped, UpdateError};
 pub use listing::{Changes, Listing, Reflector};
 pub use object::{Key, Object, Preconditions};
 pub use rejection::{Effect, Rejection};
+pub use server::Server;
 
 /// A place where objects live. Cheap to clone; clones share their caches.
 #[derive(Clone, Debug)]
 pub enum Store {
     /// A directory of manifests on this host.
     Directory(Directory),
+    /// A Kubernetes API server.
+    Server(Server),
 }
 
 impl Store {
@@ -36,14 +41,16 @@ impl Store {
     pub fn reflect<K: Object>(&self) -> Reflector<K> {
         match self {
             Self::Directory(directory) => directory.reflect(),
+            Self::Server(server) => server.reflect(),
         }
     }
 
-    /// The digest over all users' files as last read. A listing taken after this call is at least that new, so one who
+    /// The digest over all users' files as last read; empty where objects are in no files. A listing taken after this call is at least that new, so one who
     /// reads it first and then the listings of several kinds has seen all of those files.
     pub fn digest(&self) -> std::sync::Arc<str> {
         match self {
             Self::Directory(directory) => directory.digest(),
+            Self::Server(_) => std::sync::Arc::from(""),
         }
     }
 
@@ -51,6 +58,7 @@ impl Store {
     pub fn rejections(&self) -> tokio::sync::watch::Receiver<std::sync::Arc<Vec<Rejection>>> {
         match self {
             Self::Directory(directory) => directory.rejections(),
+            Self::Server(server) => server.rejections(),
         }
     }
 
@@ -59,6 +67,8 @@ impl Store {
     pub async fn sync(&self) -> Result<(), Stopped> {
         match self {
             Self::Directory(directory) => directory.sync().await,
+            // What a write returned is shown before it returns.
+            Self::Server(_) => Ok(()),
         }
     }
 
@@ -67,6 +77,8 @@ impl Store {
     pub async fn catch_up(&self) -> Result<(), Stopped> {
         match self {
             Self::Directory(directory) => directory.catch_up().await,
+            // Nothing tells when a watch has brought everything: wait for what is expected.
+            Self::Server(_) => Ok(()),
         }
     }
 
@@ -74,6 +86,7 @@ impl Store {
     pub async fn create<K: Object>(&self, object: &K) -> Result<K, CreateError> {
         match self {
             Self::Directory(directory) => directory.create(object).await,
+            Self::Server(server) => server.create(object).await,
         }
     }
 
@@ -81,6 +94,7 @@ impl Store {
     pub async fn update<K: Object>(&self, object: &K) -> Result<K, UpdateError> {
         match self {
             Self::Directory(directory) => directory.update(object).await,
+            Self::Server(server) => server.update(object).await,
         }
     }
 
@@ -88,6 +102,7 @@ impl Store {
     pub async fn write_status<K: Object>(&self, object: &K) -> Result<K, UpdateError> {
         match self {
             Self::Directory(directory) => directory.write_status(object).await,
+            Self::Server(server) => server.write_status(object).await,
         }
     }
 
@@ -95,6 +110,15 @@ impl Store {
     pub async fn delete<K: Object>(&self, key: &Key, judged: &Preconditions) -> Result<(), DeleteError> {
         match self {
             Self::Directory(directory) => directory.delete::<K>(key, judged).await,
+            Self::Server(server) => server.delete::<K>(key, judged).await,
+        }
+    }
+
+    /// The object as it is in this moment, read from its place and not from a listing.
+    pub async fn get<K: Object>(&self, key: &Key) -> Result<Option<K>, GetError> {
+        match self {
+            Self::Directory(directory) => directory.get::<K>(key).await,
+            Self::Server(server) => server.get::<K>(key).await,
         }
     }
 }

@@ -7,9 +7,9 @@ use serde::Serialize;
 /// One document, object or field that is not used as written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Rejection {
-    /// The file, relative to the store's directory.
+    /// The file, relative to the store's directory; empty for an object of an API server.
     pub file: PathBuf,
-    /// The line within the file, from 1; 0 if the whole file is meant.
+    /// The line within the file, from 1; 0 if the whole file is meant, or there is none.
     pub line: u32,
     /// The kind, as far as it could be read.
     pub kind: Option<String>,
@@ -36,7 +36,9 @@ pub enum Effect {
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: ", self.file.display(), self.line)?;
+        if !self.file.as_os_str().is_empty() {
+            write!(f, "{}:{}: ", self.file.display(), self.line)?;
+        }
         if let Some(kind) = &self.kind {
             write!(f, "{kind} ")?;
         }

@@ -31,7 +31,7 @@ struct Prepared<K> {
 
 impl State {
     pub(crate) fn create<K: Object>(&mut self, object: &K) -> Result<K, CreateError> {
-        let what = describe(object);
+        let what = kind::describe(object);
         if self.writer == Writer::None {
             return Err(CreateError::ReadOnly(what));
         }
@@ -54,7 +54,7 @@ impl State {
     }
 
     pub(crate) fn update<K: Object>(&mut self, object: &K) -> Result<K, UpdateError> {
-        let what = describe(object);
+        let what = kind::describe(object);
         let problem = |problems| UpdateError::Invalid { object: what.clone(), problems };
         let prepared = self.prepare(object, 1, None).map_err(problem)?;
         let id = prepared.id;
@@ -76,8 +76,8 @@ impl State {
     }
 
     pub(crate) fn write_status<K: Object>(&mut self, object: &K) -> Result<K, UpdateError> {
-        let what = describe(object);
-        let id = (self.kind::<K>(), normal_key(object));
+        let what = kind::describe(object);
+        let id = (self.kind::<K>(), kind::normal_key(object));
         self.refresh::<K>(&id);
         let (stored, _) = self.stored::<K>(&id.1).ok_or_else(|| UpdateError::NotFound(what.clone()))?;
         let Some(folder) = layout::status_folder(&self.writer) else {
@@ -125,6 +125,12 @@ impl State {
         Ok(())
     }
 
+    pub(crate) fn get<K: Object>(&mut self, key: &Key) -> Option<K> {
+        let id = (self.kind::<K>(), key.clone());
+        self.refresh::<K>(&id);
+        self.held::<K>(key)
+    }
+
     /// The object as it will be written: checked, with what a server adds, without a status.
     fn prepare<K: Object>(
         &mut self,
@@ -132,7 +138,7 @@ impl State {
         generation: i64,
         created: Option<Time>,
     ) -> Result<Prepared<K>, Vec<Problem>> {
-        let id = (self.kind::<K>(), normal_key(object));
+        let id = (self.kind::<K>(), kind::normal_key(object));
         let kind = &self.kinds[id.0];
         if let Some(problem) = kind.name_problem(&id.1) {
             return Err(vec![problem]);
@@ -196,21 +202,6 @@ impl State {
     fn held<K: Object>(&mut self, key: &Key) -> Option<K> {
         self.stored::<K>(key).map(|(object, _)| (*object).clone())
     }
-}
-
-/// The key under which the object is kept.
-fn normal_key<K: Object>(object: &K) -> Key {
-    let mut key = Key::of(object);
-    if !kind::is_namespaced::<K>() {
-        key.namespace.clear();
-    } else if key.namespace.is_empty() {
-        key.namespace = "default".into();
-    }
-    key
-}
-
-fn describe<K: Object>(object: &K) -> String {
-    format!("{} {}", K::kind(&()), normal_key(object))
 }
 
 /// Times are kept to the second, as Kubernetes does.

@@ -1,0 +1,142 @@
+//! Watching one kind for ever.
+//!
+//! A watch ends by itself after [`WATCH`], and is taken for dead 5 s later, so a connection that died without a word is
+//! noticed. Errors are told once and tried again, later each time and never all at once; what was read stays.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::{FutureExt, StreamExt, future};
+use kube::{
+    Api, Client,
+    runtime::{
+        WatchStreamExt,
+        utils::Backoff,
+        watcher::{self, Config},
+    },
+};
+
+use super::{guarded::Guarded, mirror::Mirror};
+use crate::{Object, kind};
+
+/// In seconds. The default of the client library, 290, would leave a dead connection unnoticed for as long.
+const WATCH: u32 = 25;
+/// Between tries.
+const FIRST: Duration = Duration::from_millis(100);
+const LAST: Duration = Duration::from_secs(10);
+/// Events taken before followers are shown the result.
+const BATCH: usize = 1024;
+
+pub(crate) async fn follow<K: Object>(client: Client, mirror: Arc<Mirror<K>>) {
+    let api: Api<Guarded<K>> = Api::all(client);
+    let mut config = Config::default().timeout(WATCH);
+    if let Some(selector) = kind::selector::<K>() {
+        config = config.fields(selector);
+    }
+    let mut events = std::pin::pin!(watcher::watcher(api, config).backoff(Patience::default()));
+    let mut failing: Option<String> = None;
+    while let Some(event) = events.next().await {
+        let mut next = Some(event);
+        let mut taken = 0;
+        while let Some(event) = next {
+            match event {
+                Ok(event) => {
+                    if failing.take().is_some() {
+                        tracing::info!(kind = %K::kind(&()), "the API server answers again");
+                    }
+                    mirror.take(event);
+                }
+                Err(error) => report::<K>(&mut failing, error),
+            }
+            taken += 1;
+            next = if taken < BATCH { events.next().now_or_never().flatten() } else { None };
+        }
+        mirror.show();
+        // A long list must not keep the writes on this thread waiting.
+        tokio::task::yield_now().await;
+    }
+    // The stream has no end; whoever waits for listings must not be told that it has.
+    future::pending().await
+}
+
+fn report<K: Object>(failing: &mut Option<String>, error: watcher::Error) {
+    let kind = K::kind(&());
+    let text = format!("{:#}", Chain(&error));
+    if failing.as_ref() != Some(&text) {
+        match missing(&error) {
+            true => tracing::warn!(
+                "the API server does not know {kind} ({}): apply the CustomResourceDefinitions of deploy/crds",
+                K::api_version(&())
+            ),
+            false => tracing::warn!("follow {kind}: {text}; what was last read stays in use"),
+        }
+    }
+    *failing = Some(text);
+}
+
+fn missing(error: &watcher::Error) -> bool {
+    let (watcher::Error::InitialListFailed(source) | watcher::Error::WatchStartFailed(source)) = error else {
+        return false;
+    };
+    matches!(source, kube::Error::Api(status) if status.is_not_found())
+}
+
+/// An error with its causes.
+struct Chain<'a>(&'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(source) = cause {
+            write!(f, ": {source}")?;
+            cause = source.source();
+        }
+        Ok(())
+    }
+}
+
+/// Doubling waits, each between half and all of itself: many agents must not come back in one instant. The first
+/// success resets it.
+#[derive(Default)]
+struct Patience {
+    failures: u32,
+}
+
+impl Iterator for Patience {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let most = FIRST.saturating_mul(2_u32.saturating_pow(self.failures)).min(LAST);
+        self.failures = self.failures.saturating_add(1);
+        // Seeded anew by the standard library each time.
+        let chance = RandomState::new().hash_one(self.failures) % 1_000;
+        Some(most / 2 + (most / 2).mul_f64(Duration::from_millis(chance).as_secs_f64()))
+    }
+}
+
+impl Backoff for Patience {
+    fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_a_limit_and_begin_again_after_a_success() {
+        let mut patience = Patience::default();
+        let waits: Vec<Duration> = patience.by_ref().take(40).collect();
+        for (number, wait) in waits.iter().enumerate() {
+            let most = FIRST.saturating_mul(2_u32.saturating_pow(number.try_into().expect("small"))).min(LAST);
+            assert!(*wait >= most / 2 && *wait <= most, "{number}: {wait:?}");
+        }
+        patience.reset();
+        assert!(patience.next().is_some_and(|wait| wait <= FIRST));
+    }
+}
