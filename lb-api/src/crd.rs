@@ -1,7 +1,8 @@
 //! The CustomResourceDefinitions, made from the types.
 //!
 //! What the derived schema says in Rust's terms is said here in Kubernetes' (integer formats, list keys, rules). The
-//! MetalLoadBalancerClass stays as Deckhouse defines it: no rules, no columns, its labels.
+//! MetalLoadBalancerClass stays as Deckhouse defines it: no rules, no columns, its labels. MetalLB's kinds stay as MetalLB
+//! defines them.
 //!
 //! Nullable: the derive marks an optional field so, which a structural schema takes.
 
@@ -9,15 +10,23 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
-use crate::{LoadBalancerNode, MetalLoadBalancerClass, VirtualIP, virtual_ip::MAX_NODES};
+use crate::{
+    Community, ConfigurationState, IPAddressPool, L2Advertisement, LoadBalancerNode, MetalLoadBalancerClass,
+    ServiceL2Status, VirtualIP, virtual_ip::MAX_NODES,
+};
 
 const HEADER: &str = "# Generated from the types in lb-api by `crdgen`. Do not edit.\n";
 
 /// The definitions as trees, in the order of their names.
 pub fn definitions() -> Vec<Value> {
     vec![
+        finish(Community::crd(), nothing_required),
+        finish(ConfigurationState::crd(), nothing_required),
+        finish(IPAddressPool::crd(), |_| {}),
+        finish(L2Advertisement::crd(), advertisement),
         finish(LoadBalancerNode::crd(), |_| {}),
         finish(MetalLoadBalancerClass::crd(), deckhouse),
+        finish(ServiceL2Status::crd(), immutable_status),
         finish(VirtualIP::crd(), virtual_ip_rules),
     ]
 }
@@ -73,11 +82,39 @@ fn to_kubernetes(schema: &mut Value) {
     }
 }
 
-/// Deckhouse's labels on its own definition, in which nothing is required.
-fn deckhouse(tree: &mut Value) {
+/// An object without a spec is accepted.
+fn nothing_required(tree: &mut Value) {
     if let Some(Value::Object(schema)) = tree.pointer_mut("/spec/versions/0/schema/openAPIV3Schema") {
         schema.remove("required");
     }
+}
+
+/// MetalLB: weights from 1 to 100.
+fn advertisement(tree: &mut Value) {
+    nothing_required(tree);
+    let weight = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/preferredNodeSelectors/items/properties/weight";
+    if let Some(weight) = tree.pointer_mut(weight) {
+        weight["minimum"] = json!(1);
+        weight["maximum"] = json!(100);
+    }
+}
+
+/// MetalLB: whose status it is never changes.
+fn immutable_status(tree: &mut Value) {
+    nothing_required(tree);
+    let Some(fields) = tree.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/status/properties") else {
+        return;
+    };
+    for field in ["node", "serviceName", "serviceNamespace"] {
+        fields[field]["x-kubernetes-validations"] = json!([
+            { "rule": "self == oldSelf", "message": "Value is immutable" },
+        ]);
+    }
+}
+
+/// Deckhouse's labels on its own definition, in which nothing is required.
+fn deckhouse(tree: &mut Value) {
+    nothing_required(tree);
     tree["metadata"]["labels"] = json!({ "module": "metallb", "backup.deckhouse.io/cluster-config": "true" });
 }
 

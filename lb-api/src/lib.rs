@@ -1,5 +1,5 @@
-//! Kubernetes types of Herald: ours (`lb.herald.dev`) and Deckhouse's (`network.deckhouse.io`), the names they
-//! use, and their validation.
+//! Kubernetes types of Herald: ours (`lb.herald.dev`), MetalLB's (`metallb.io`) and Deckhouse's
+//! (`network.deckhouse.io`), the names they use, and their validation.
 //!
 //! Holds no client and does no I/O. A type here is what stands in a manifest; what a decision needs of it is
 //! checked once, in [`validate`], and collected with every error at once.
@@ -10,13 +10,16 @@
 
 pub mod class;
 pub mod crd;
+pub mod metallb;
 pub mod names;
 pub mod node;
+pub mod selector;
 pub mod service;
 pub mod validate;
 pub mod virtual_ip;
 
 pub use class::{MetalLoadBalancerClass, MetalLoadBalancerClassSpec};
+pub use metallb::{Community, ConfigurationState, IPAddressPool, L2Advertisement, ServiceL2Status};
 pub use node::{LoadBalancerNode, LoadBalancerNodeSpec, LoadBalancerNodeStatus};
 pub use validate::{AddressRange, Problem, pool_ranges};
 pub use virtual_ip::{VirtualIP, VirtualIPSpec, VirtualIPStatus};

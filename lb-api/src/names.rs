@@ -19,6 +19,15 @@ pub mod annotation {
     pub const DECKHOUSE_SHARED_IP_KEY: &str = "network.deckhouse.io/load-balancer-shared-ip-key";
     /// The 1.67-era spelling of [`DECKHOUSE_SHARED_IP_KEY`].
     pub const DECKHOUSE_ALLOW_SHARED_IP: &str = "network.deckhouse.io/load-balancer-allow-shared-ip";
+    /// MetalLB: the IPAddressPool by name.
+    pub const METALLB_POOL: [&str; 2] = ["metallb.io/address-pool", "metallb.universe.tf/address-pool"];
+    /// MetalLB: requested addresses, separated by commas. The newer spelling wins wherever it is present.
+    pub const METALLB_IPS: [&str; 2] = ["metallb.io/loadBalancerIPs", "metallb.universe.tf/loadBalancerIPs"];
+    /// MetalLB: Services with equal keys may share an address.
+    pub const METALLB_SHARED_IP: [&str; 2] = ["metallb.io/allow-shared-ip", "metallb.universe.tf/allow-shared-ip"];
+    /// MetalLB: the IPAddressPool that the addresses are from. Written, under the newer prefix only.
+    pub const METALLB_FROM_POOL: [&str; 2] =
+        ["metallb.io/ip-allocated-from-pool", "metallb.universe.tf/ip-allocated-from-pool"];
 }
 
 /// Labels on Nodes.
@@ -46,4 +55,10 @@ pub mod condition {
     pub const INVALID: &str = "lb.herald.dev/Invalid";
     /// Reason of [`INVALID`] `True`.
     pub const INVALID_VALUE: &str = "InvalidValue";
+    /// The Service has an address against the rules because it had it before Herald came: `True` while it does.
+    pub const ADOPTED: &str = "lb.herald.dev/Adopted";
+    /// Reason of [`ADOPTED`]: no pool that the Service may use contains the address.
+    pub const OUTSIDE_POOLS: &str = "OutsidePools";
+    /// Reason of [`ADOPTED`]: the address is shared with a Service that it could not be shared with today.
+    pub const SHARED_AGAINST_RULES: &str = "SharedAgainstRules";
 }

@@ -1,17 +1,24 @@
-//! What a user asks for in the annotations of a Service, read once and typed.
+//! What a user asks for in the annotations of a Service and in `spec.loadBalancerIP`, read once and typed.
 //!
-//! Reads annotations only; whether a wish can be met is `lb-plan`'s. A bad value never hides a good one: it becomes
+//! Whether a wish can be met is `lb-plan`'s. A bad value never hides a good one: it becomes
 //! a [`Problem`] that the controller puts on the user's own Service.
 //!
 //! Compatibility: Deckhouse's annotations mean what they mean there, with two differences: white space around
-//! values is trimmed, and a bad value is reported and not only ignored.
+//! values is trimmed, and a bad value is reported and not only ignored. MetalLB's mean what they mean there, under both
+//! of its prefixes; where both are present the newer wins, even if it is empty.
 
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
+use k8s_openapi::api::core::v1::Service;
+
 use crate::{names::annotation, validate::Problem};
+
+mod metallb;
+
+pub use metallb::MetalLbAddresses;
 
 /// How many addresses of each family a Service gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,10 +40,27 @@ pub struct Request {
     pub ipv4: Vec<Ipv4Addr>,
     /// IPv6 addresses asked for; entry *i* is for index *i*.
     pub ipv6: Vec<Ipv6Addr>,
+    /// The field that asks for them.
+    pub field: String,
+    /// The IPAddressPool by annotation.
+    pub pool: Option<String>,
+    /// Addresses that are asked for in MetalLB's way, if any are.
+    pub metallb: Option<MetalLbAddresses>,
     /// Services with equal keys may share an address.
     pub sharing_key: Option<String>,
+    /// Annotations under MetalLB's old prefix.
+    pub deprecated: Vec<String>,
     /// What could not be read; the field is `metadata.annotations[NAME]`.
     pub problems: Vec<Problem>,
+}
+
+/// Reads all that a Service asks for.
+pub fn of(service: &Service) -> Request {
+    let none = BTreeMap::new();
+    let mut request = read(service.metadata.annotations.as_ref().unwrap_or(&none));
+    let field = service.spec.as_ref().and_then(|spec| spec.load_balancer_ip.as_deref());
+    request.metallb = metallb::addresses(service.metadata.annotations.as_ref().unwrap_or(&none), field);
+    request
 }
 
 /// Reads the annotations of a Service.
@@ -49,10 +73,20 @@ pub fn read(annotations: &BTreeMap<String, String>) -> Request {
         class: text(annotations, annotation::DECKHOUSE_CLASS),
         ipv4,
         ipv6,
+        field: field(annotation::DECKHOUSE_IPS),
+        pool: metallb::text(annotations, annotation::METALLB_POOL),
+        metallb: metallb::addresses(annotations, None),
         sharing_key: text(annotations, annotation::DECKHOUSE_SHARED_IP_KEY)
-            .or_else(|| text(annotations, annotation::DECKHOUSE_ALLOW_SHARED_IP)),
+            .or_else(|| text(annotations, annotation::DECKHOUSE_ALLOW_SHARED_IP))
+            .or_else(|| metallb::text(annotations, annotation::METALLB_SHARED_IP)),
+        deprecated: metallb::deprecated(annotations),
         problems,
     }
+}
+
+/// The path of an annotation in a manifest.
+pub fn field(annotation: &str) -> String {
+    format!("metadata.annotations[{annotation}]")
 }
 
 /// Herald's own annotation wins; a bad value there does not fall back to Deckhouse's, which would hide it.
@@ -102,7 +136,7 @@ fn text(annotations: &BTreeMap<String, String>, name: &str) -> Option<String> {
 }
 
 fn problem(annotation: &str, message: String) -> Problem {
-    Problem { field: format!("metadata.annotations[{annotation}]"), message }
+    Problem { field: field(annotation), message }
 }
 
 #[cfg(test)]

@@ -14,10 +14,12 @@ use crate::{
     virtual_ip::{MAX_NODES, Phase, VirtualIP, VirtualIPSpec, name_of},
 };
 
+mod metallb;
 mod names;
 mod pool;
 mod service;
 
+pub use metallb::{address_pool, address_pool_ranges, community, l2_advertisement, overlap, text as range_text};
 pub use names::{is_label, is_subdomain};
 pub use pool::{AddressRange, RangeError, parse_entry};
 pub use service::service;
@@ -32,7 +34,8 @@ pub struct Problem {
 }
 
 impl Problem {
-    fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+    /// What is wrong with a field.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self { field: field.into(), message: message.into() }
     }
 }

@@ -44,7 +44,8 @@ pub struct VirtualIPSpec {
     /// Whether the address is in use or waits out its quarantine.
     #[serde(default)]
     pub phase: Phase,
-    /// The class or pool the address was taken from.
+    /// What the address is from: the name of a class, or `namespace/name` of an IPAddressPool. Empty if it was adopted
+    /// and nothing that the Service may use contains it.
     pub pool: String,
     /// The Services that show the address; more than one when it is shared.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -86,6 +87,21 @@ pub struct Claim {
     pub index: u32,
     /// The family of the address.
     pub family: Family,
+    /// Digest of what sharing depends on (key, ports, policy) when it was judged last; set exactly while the address is
+    /// shared. As long as it is true of the Service, nobody judges again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharing: Option<String>,
+}
+
+impl Claim {
+    /// Whether both are the same Service's hold in the same place.
+    pub fn is_of(&self, other: &Self) -> bool {
+        let place = |claim: &Self| (claim.index, claim.family);
+        place(self) == place(other)
+            && self.uid == other.uid
+            && self.name == other.name
+            && self.namespace == other.namespace
+    }
 }
 
 /// An address family, spelled as `Service.spec.ipFamilies` does.

@@ -40,7 +40,7 @@ fn conditions_are_merged_by_type() {
             }
         });
     }
-    assert_eq!(lists, 2);
+    assert_eq!(lists, 3);
 }
 
 #[test]
@@ -57,6 +57,82 @@ fn the_class_is_deckhouses() {
         assert_eq!(schema.get("required"), None, "nothing is required");
     }
     assert_eq!(tree["metadata"]["labels"]["module"], "metallb");
+}
+
+/// MetalLB's definitions, field by field (metallb.md sections 1.1, 1.2, 1.6, 1.7 and 1.9).
+#[test]
+fn metallbs_kinds_are_metallbs() {
+    let kinds: [(&str, &str, &[&str], &[&str], &[&str]); 5] = [
+        (
+            "IPAddressPool",
+            "ipaddresspools",
+            &["addresses", "autoAssign", "avoidBuggyIPs", "serviceAllocation"],
+            &["assignedIPv4", "assignedIPv6", "availableIPv4", "availableIPv6"],
+            &["Auto Assign", "Avoid Buggy IPs", "Addresses"],
+        ),
+        (
+            "L2Advertisement",
+            "l2advertisements",
+            &[
+                "interfaces",
+                "ipAddressPoolSelectors",
+                "ipAddressPools",
+                "nodeSelectors",
+                "preferredNodeSelectors",
+                "serviceSelectors",
+            ],
+            &[],
+            &["IPAddressPools", "IPAddressPool Selectors", "Interfaces", "Node Selectors"],
+        ),
+        ("Community", "communities", &["communities"], &[], &[]),
+        (
+            "ServiceL2Status",
+            "servicel2statuses",
+            &[],
+            &["interfaces", "node", "serviceName", "serviceNamespace"],
+            &["Allocated Node", "Service Name", "Service Namespace"],
+        ),
+        (
+            "ConfigurationState",
+            "configurationstates",
+            &[],
+            &["conditions", "errorSummary", "result"],
+            &["Result", "ErrorSummary", "Age"],
+        ),
+    ];
+    for (kind, plural, spec, status, columns) in kinds {
+        let tree = definition(kind);
+        assert_eq!(tree["metadata"]["name"], format!("{plural}.metallb.io"));
+        assert_eq!(tree["spec"]["scope"], "Namespaced", "{kind}");
+        let version = &tree["spec"]["versions"][0];
+        assert_eq!((&version["name"], &version["subresources"]["status"]), (&json!("v1beta1"), &json!({})), "{kind}");
+        let fields = |part: &str| -> Vec<String> {
+            let properties = version.pointer(&format!("/schema/openAPIV3Schema/properties/{part}/properties"));
+            let mut names: Vec<String> =
+                properties.and_then(Value::as_object).into_iter().flat_map(|all| all.keys().cloned()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!((fields("spec"), fields("status")), (owned(spec), owned(status)), "{kind}");
+        let shown = version["additionalPrinterColumns"].as_array().into_iter().flatten();
+        let shown: Vec<String> = shown.filter_map(|column| column["name"].as_str().map(str::to_owned)).collect();
+        assert_eq!(shown, owned(columns), "{kind}");
+    }
+    let pool = definition("IPAddressPool");
+    let schema = &pool["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    assert_eq!(
+        (&schema["required"], &schema["properties"]["spec"]["required"]),
+        (&json!(["spec"]), &json!(["addresses"]))
+    );
+    assert_eq!(schema["properties"]["status"]["required"].as_array().map(Vec::len), Some(4));
+    assert_eq!(schema["properties"]["spec"]["properties"]["autoAssign"]["default"], true);
+    let weight = definition("L2Advertisement");
+    let weight = weight.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/preferredNodeSelectors/items/properties/weight");
+    assert_eq!(weight.map(|weight| (&weight["minimum"], &weight["maximum"])), Some((&json!(1), &json!(100))));
+}
+
+fn owned(names: &[&str]) -> Vec<String> {
+    names.iter().map(|&name| name.to_owned()).collect()
 }
 
 #[test]

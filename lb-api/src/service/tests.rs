@@ -84,3 +84,69 @@ proptest! {
         prop_assert_eq!(parse_count(&format!("{space}{sign}{number}{space}")), Some(Count::Number(number)));
     }
 }
+
+#[test]
+fn metallbs_annotations_are_read_under_both_prefixes() {
+    let request = of(&[
+        ("metallb.io/address-pool", " blue "),
+        ("metallb.universe.tf/address-pool", "red"),
+        ("metallb.universe.tf/loadBalancerIPs", "192.0.2.1 , 2001:db8::1"),
+        ("metallb.universe.tf/allow-shared-ip", "key"),
+    ]);
+    assert_eq!(request.pool.as_deref(), Some("blue"));
+    assert_eq!(request.sharing_key.as_deref(), Some("key"));
+    let asked = request.metallb.expect("asked");
+    assert_eq!(
+        (asked.ipv4, asked.ipv6),
+        (vec![Ipv4Addr::new(192, 0, 2, 1)], vec!["2001:db8::1".parse().expect("valid")])
+    );
+    assert_eq!(asked.field, "metadata.annotations[metallb.universe.tf/loadBalancerIPs]");
+    assert_eq!(
+        request.deprecated,
+        [
+            "metallb.universe.tf/address-pool",
+            "metallb.universe.tf/loadBalancerIPs",
+            "metallb.universe.tf/allow-shared-ip"
+        ]
+    );
+    // Presence decides, even if it is empty.
+    let request = of(&[("metallb.io/loadBalancerIPs", ""), ("metallb.universe.tf/loadBalancerIPs", "192.0.2.1")]);
+    assert_eq!(request.metallb, None);
+}
+
+#[test]
+fn what_cannot_be_asked_for_is_told_in_the_field_that_asks() {
+    let service = |field: Option<&str>, list: Option<&str>| {
+        let mut service = Service::default();
+        service.spec.get_or_insert_default().load_balancer_ip = field.map(str::to_owned);
+        let annotation = |list: &str| [("metallb.io/loadBalancerIPs".to_owned(), list.to_owned())].into();
+        service.metadata.annotations = list.map(annotation);
+        super::of(&service).metallb.and_then(|asked| asked.problem).map(|problem| problem.to_string())
+    };
+    assert_eq!(service(Some("192.0.2.1"), None), None);
+    assert_eq!(service(None, Some("192.0.2.1")), None);
+    for (field, list, message) in [
+        (
+            Some("192.0.2.1"),
+            Some("192.0.2.1"),
+            "spec.loadBalancerIP: is set, and metallb.io/loadBalancerIPs as well: ask for addresses in one of them only",
+        ),
+        (
+            Some("here"),
+            None,
+            "spec.loadBalancerIP: invalid requested IP `here`: write IP addresses separated by commas",
+        ),
+        (
+            None,
+            Some("192.0.2.1,here"),
+            "metadata.annotations[metallb.io/loadBalancerIPs]: invalid requested IP `here`: write IP addresses separated by commas",
+        ),
+        (
+            None,
+            Some("192.0.2.1,192.0.2.1"),
+            "metadata.annotations[metallb.io/loadBalancerIPs]: 192.0.2.1 is asked for twice: each address can be given once",
+        ),
+    ] {
+        assert_eq!(service(field, list).as_deref(), Some(message));
+    }
+}
