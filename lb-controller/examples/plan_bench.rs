@@ -110,7 +110,14 @@ fn apply(snapshot: &mut Snapshot, plan: &Plan) {
                     *service = Arc::new((**written).clone());
                 }
             }
-            Action::Update(_) | Action::Delete(_) | Action::CreateEvent(_) | Action::DeleteEvent(_) => {}
+            Action::Update(_)
+            | Action::Delete(_)
+            | Action::CreateEvent(_)
+            | Action::DeleteEvent(_)
+            | Action::WritePoolStatus(_)
+            | Action::CreateState(_)
+            | Action::WriteState(_)
+            | Action::Annotate(_) => {}
         }
     }
 }

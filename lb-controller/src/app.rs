@@ -36,7 +36,7 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     let stop = stop_signal()?;
     info!(manifests = %args.manifests.display(), listen = %args.listen, "the controller starts");
     let admin = admin::serve(listener, view, metrics.registry.clone());
-    let passes = Passes::new(store, metrics, show, args.quarantine).run(stop);
+    let passes = Passes::new(store, metrics, show, args.quarantine, args.configuration()).run(stop);
     tokio::select! {
         ended = admin => ended,
         ended = passes => ended.context("follow the manifests"),

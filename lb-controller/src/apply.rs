@@ -50,6 +50,10 @@ pub(crate) async fn apply(store: &Store, action: &Action) -> Result<Outcome, Sto
         // What cannot be told to anybody any more stops nothing.
         Action::CreateEvent(event) => created(store.create(event.as_ref()).await),
         Action::DeleteEvent(event) => delete(store, event.as_ref()).await,
+        Action::WritePoolStatus(pool) => updated(store.write_status(pool.as_ref()).await),
+        Action::CreateState(state) => created(store.create(state.as_ref()).await),
+        Action::WriteState(state) => updated(store.write_status(state.as_ref()).await),
+        Action::Annotate(service) => updated(store.update(service.as_ref()).await),
     }
 }
 
@@ -62,6 +66,10 @@ pub(crate) const fn word(action: &Action) -> &'static str {
         Action::Delete(_) => "delete-virtual-ip",
         Action::CreateEvent(_) => "create-event",
         Action::DeleteEvent(_) => "delete-event",
+        Action::WritePoolStatus(_) => "write-pool-status",
+        Action::CreateState(_) => "create-state",
+        Action::WriteState(_) => "write-state",
+        Action::Annotate(_) => "annotate",
     }
 }
 
@@ -73,6 +81,11 @@ pub(crate) fn describe(action: &Action) -> String {
         Action::Delete(vip) => format!("VirtualIP {}", Key::of(vip.as_ref())),
         Action::CreateEvent(event) => format!("Event {}", Key::of(event.as_ref())),
         Action::DeleteEvent(event) => format!("Event {}", Key::of(event.as_ref())),
+        Action::WritePoolStatus(pool) => format!("IPAddressPool {}", Key::of(pool.as_ref())),
+        Action::CreateState(state) | Action::WriteState(state) => {
+            format!("ConfigurationState {}", Key::of(state.as_ref()))
+        }
+        Action::Annotate(service) => format!("Service {}", Key::of(service.as_ref())),
     }
 }
 

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Parser, ValueEnum};
 use jiff::SignedDuration;
+use lb_plan::controller::Configuration;
 
 /// Allocates addresses to LoadBalancer Services and ranks the nodes that may hold them.
 #[derive(Debug, Clone, Parser)]
@@ -18,9 +19,24 @@ pub struct Args {
     /// How long a released address is kept for its former owner.
     #[arg(long, env = "HERALD_QUARANTINE", default_value = "60s", value_parser = duration)]
     pub quarantine: Duration,
+    /// The namespace of IPAddressPools, L2Advertisements and their like.
+    #[arg(long, env = "HERALD_CONFIG_NAMESPACE", default_value = "metallb-system")]
+    pub config_namespace: String,
+    /// Of the Services that have no MetalLoadBalancerClass only those with this `spec.loadBalancerClass` are served.
+    /// Unset: only those without one.
+    #[arg(long, env = "HERALD_LB_CLASS")]
+    pub lb_class: Option<String>,
     /// How log lines look.
     #[arg(long, env = "HERALD_LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
+}
+
+impl Args {
+    /// What decisions depend on. A directory's files are the user's: nothing in them is annotated.
+    pub fn configuration(&self) -> Configuration {
+        let lb_class = self.lb_class.clone().filter(|class| !class.is_empty());
+        Configuration { namespace: self.config_namespace.clone(), lb_class, annotates: false }
+    }
 }
 
 /// How log lines look.

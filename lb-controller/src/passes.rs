@@ -11,7 +11,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use lb_plan::controller::{self, Plan};
+use lb_plan::controller::{self, Configuration, Plan};
 use lb_store::{Rejection, Stopped, Store};
 use tokio::{
     sync::watch,
@@ -70,9 +70,15 @@ impl Pass {
 }
 
 impl Passes {
-    pub(crate) fn new(store: Store, metrics: Metrics, show: watch::Sender<View>, quarantine: Duration) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        metrics: Metrics,
+        show: watch::Sender<View>,
+        quarantine: Duration,
+        configuration: Configuration,
+    ) -> Self {
         Self {
-            inputs: Inputs::new(&store),
+            inputs: Inputs::new(&store, configuration),
             rejections: store.rejections(),
             store,
             metrics,
@@ -111,8 +117,8 @@ impl Passes {
     }
 
     async fn pass(&mut self, stop: &watch::Receiver<bool>) -> Result<Pass, Stopped> {
-        // First the digest: the listings are at least as new.
-        let digest = self.store.digest();
+        // First the digest: the listings are at least as new. While some are older, a change is on its way.
+        let digest = self.inputs.digest();
         self.refused.retain(|_, since| since.elapsed() < REFUSED);
         let refused: BTreeSet<IpAddr> = self.refused.keys().copied().collect();
         let snapshot = self.inputs.snapshot(refused, Timestamp::now(), self.quarantine);
@@ -129,7 +135,7 @@ impl Passes {
             view.synced = true;
             view.figures = plan.figures;
             view.failures.clone_from(&pass.failures);
-            if pass.is_settled() {
+            if let Some(digest) = digest.filter(|_| pass.is_settled()) {
                 view.manifests = digest;
             }
         });

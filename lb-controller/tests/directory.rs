@@ -11,7 +11,8 @@ use std::{
 
 use k8s_openapi::api::{core::v1::Service, events::v1::Event};
 use lb_api::{
-    VirtualIP,
+    ConfigurationState, IPAddressPool, VirtualIP,
+    metallb::ConfigurationResult,
     names::{annotation, condition},
     virtual_ip::Phase,
 };
@@ -196,6 +197,49 @@ fn a_bad_count_is_one_and_a_foreign_class_is_left_alone() {
     lab.service("bad", "2", "");
     until("two addresses of each family", || lab.shown("bad") == THREE[..4]);
     assert_eq!(lab.condition("bad", condition::INVALID), None);
+}
+
+const POOL: &str = "
+apiVersion: metallb.io/v1beta1
+kind: IPAddressPool
+metadata: {name: blue, namespace: metallb-system}
+spec:
+  addresses: [198.51.100.0/30, 2001:db8:1::/126]
+---
+apiVersion: metallb.io/v1beta1
+kind: L2Advertisement
+metadata: {name: all, namespace: metallb-system}
+spec:
+  interfaces: [eth1]
+";
+
+/// MetalLB's YAML as it is: a pool, an advertisement, a Service that asks for the pool.
+#[test]
+fn a_service_gets_addresses_of_metallbs_pool() {
+    let lab = Lab::new();
+    lab.write("pool.yaml", POOL);
+    lab.write(
+        "blue.yaml",
+        "apiVersion: v1\nkind: Service\nmetadata:\n  name: blue\n  annotations: {metallb.universe.tf/address-pool: \
+         blue}\nspec:\n  type: LoadBalancer\n  ipFamilyPolicy: RequireDualStack\n  ports: [{port: 80}]\n",
+    );
+    until("one address of each family", || lab.shown("blue") == ["198.51.100.0", "2001:db8:1::"]);
+    lab.settled();
+
+    let vips = lab.listing::<VirtualIP>();
+    let vip = vips.objects.values().find(|vip| vip.spec.address == "198.51.100.0").expect("it is shown");
+    assert_eq!((vip.spec.pool.as_str(), vip.spec.nodes.len()), ("metallb-system/blue", 3));
+    assert_eq!(vip.spec.interfaces, ["eth1"]);
+    let pools = lab.listing::<IPAddressPool>();
+    let status = pools.objects.values().next().and_then(|pool| pool.status).expect("counters");
+    assert_eq!((status.assigned_ipv4, status.available_ipv4), (1, 3));
+    assert_eq!((status.assigned_ipv6, status.available_ipv6), (1, 3));
+    let states = lab.listing::<ConfigurationState>();
+    let state = states.objects.values().next().and_then(|state| state.status.clone()).expect("a judgement");
+    assert_eq!(state.result, Some(ConfigurationResult::Valid));
+    // The class is there as well, for who asks for nothing.
+    lab.service("web", "1", "");
+    until("one address of each family", || lab.shown("web") == THREE[..2]);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! What the controller writes: from everything it sees to the steps that make it right.
 //!
 //! ```text
-//! Nodes, classes ──► cluster: pools, who may hold ─┐
-//! Services ────────► choice: whose, which class ───┤
+//! Nodes, pools ────► cluster: pools, who may hold ─┐
+//! Services ────────► choice: whose, which pools ───┤
 //!                    wish: count, families ────────┼─► allocate: slots and addresses ─► rank ─► steps
 //! VirtualIPs ──────► inventory: who has what ──────┘                                     status ─┘
 //! ```
@@ -12,7 +12,9 @@
 //! steps loses nothing, and one that restarts moves nothing.
 //!
 //! What is never cleared in doubt:
-//! * Without any class object nothing is released or deleted: the classes may be on their way.
+//! * Without any class object nothing from a class is released, and without any IPAddressPool nothing from one; without
+//!   either nothing is deleted: they may be on their way.
+//! * What a Service shows when Herald first sees it is adopted, outside pools and shared against the rules included.
 //! * A Service whose recorded class is gone keeps its addresses and their rankings as they are, and gets no more.
 //! * A Service or Node that may stand in a document that cannot be read counts as there.
 //! * A pool whose entries are not all usable, or that is empty, takes no address from anybody. An address that a whole
@@ -31,10 +33,11 @@ use std::{
 
 use jiff::Timestamp;
 use k8s_openapi::api::{
-    core::v1::{Node, Service},
+    core::v1::{Namespace, Node, Service},
+    discovery::v1::EndpointSlice,
     events::v1::Event,
 };
-use lb_api::{MetalLoadBalancerClass, VirtualIP};
+use lb_api::{ConfigurationState, IPAddressPool, L2Advertisement, MetalLoadBalancerClass, VirtualIP};
 
 mod allocate;
 mod choice;
@@ -42,7 +45,10 @@ mod cluster;
 mod event;
 mod inventory;
 mod pool;
+mod problems;
 pub mod rank;
+mod report;
+mod sharing;
 mod status;
 mod steps;
 mod wish;
@@ -58,8 +64,20 @@ pub struct Snapshot {
     pub classes: Vec<Arc<MetalLoadBalancerClass>>,
     /// All VirtualIPs.
     pub virtual_ips: Vec<Arc<VirtualIP>>,
+    /// All IPAddressPools; those outside the configuration namespace hear that they are not read.
+    pub ip_address_pools: Vec<Arc<IPAddressPool>>,
+    /// All L2Advertisements; those outside the configuration namespace hear that they are not read.
+    pub l2_advertisements: Vec<Arc<L2Advertisement>>,
+    /// All ConfigurationStates.
+    pub configuration_states: Vec<Arc<ConfigurationState>>,
+    /// All Namespaces.
+    pub namespaces: Vec<Arc<Namespace>>,
+    /// All EndpointSlices. None at all means that nothing is known of endpoints.
+    pub endpoint_slices: Vec<Arc<EndpointSlice>>,
     /// All Events, the controller's own among them.
     pub events: Vec<Arc<Event>>,
+    /// How the controller was started.
+    pub configuration: Configuration,
     /// What may exist besides.
     pub doubts: Doubts,
     /// Addresses whose creation was refused a moment ago although no VirtualIP of theirs is listed.
@@ -68,6 +86,24 @@ pub struct Snapshot {
     pub now: Timestamp,
     /// How long a released address is kept for its former owner.
     pub quarantine: Duration,
+}
+
+/// How the controller was started, as far as decisions depend on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Configuration {
+    /// Where MetalLB's objects are read from.
+    pub namespace: String,
+    /// `--lb-class`: of the Services that name no MetalLoadBalancerClass only those with this `spec.loadBalancerClass`
+    /// are Herald's. Unset: only those without one.
+    pub lb_class: Option<String>,
+    /// Whether users' objects can be annotated: an API server can, a directory cannot.
+    pub annotates: bool,
+}
+
+impl Default for Configuration {
+    fn default() -> Self {
+        Self { namespace: "metallb-system".into(), lb_class: None, annotates: false }
+    }
 }
 
 /// What may exist although it is not listed, by kind.
@@ -81,6 +117,12 @@ pub struct Doubts {
     pub classes: Doubt,
     /// VirtualIPs.
     pub virtual_ips: Doubt,
+    /// IPAddressPools.
+    pub ip_address_pools: Doubt,
+    /// L2Advertisements.
+    pub l2_advertisements: Doubt,
+    /// Namespaces.
+    pub namespaces: Doubt,
 }
 
 /// What may exist although it is not listed, because its document cannot be read.
@@ -99,6 +141,11 @@ impl Doubt {
     /// Whether the object, which is not listed, may exist.
     pub fn may_exist(&self, namespace: &str, name: &str) -> bool {
         self.names.get(namespace).is_some_and(|names| names.contains(name))
+    }
+
+    /// Whether nothing is in doubt.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
     }
 
     /// The cluster-scoped objects.
@@ -142,6 +189,14 @@ pub enum Action {
     CreateEvent(Box<Event>),
     /// Forget what was told.
     DeleteEvent(Arc<Event>),
+    /// Write what is in use of an IPAddressPool.
+    WritePoolStatus(Box<IPAddressPool>),
+    /// Make the object that says whether the pools can be used; its status is written by the next plan.
+    CreateState(Box<ConfigurationState>),
+    /// Write whether the pools can be used.
+    WriteState(Box<ConfigurationState>),
+    /// Write the annotation that names a Service's pool. Only where [`Configuration::annotates`].
+    Annotate(Box<Service>),
 }
 
 /// Why a step is taken.
@@ -165,8 +220,12 @@ pub enum Why {
     NotWanted,
     /// The slot has, or shall have, another address.
     Replaced,
-    /// The address is not in the class's pool any more.
+    /// The address is not in its pool any more, or the Service may not use that pool any more.
     OutsidePool,
+    /// The Service can be together with the others on this address no more.
+    SharingBroken,
+    /// The Service joins others on an address.
+    Shared,
     /// The ranking, the interfaces or the class's name differ.
     Ranked,
     /// The quarantine is over.
@@ -193,6 +252,8 @@ impl Why {
             Self::NotWanted => "not-wanted",
             Self::Replaced => "replaced",
             Self::OutsidePool => "outside-pool",
+            Self::SharingBroken => "sharing-broken",
+            Self::Shared => "shared",
             Self::Ranked => "ranked",
             Self::QuarantineOver => "quarantine-over",
             Self::Status => "status",
@@ -205,7 +266,7 @@ impl Why {
 /// What there is at the moment of a plan.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// Services that are bound to a class.
+    /// Services that get addresses.
     pub services: usize,
     /// Addresses that these want.
     pub wanted: u64,
@@ -219,7 +280,7 @@ pub struct Figures {
 pub fn plan(snapshot: &Snapshot) -> Plan {
     let inventory = inventory::Inventory::read(&snapshot.virtual_ips);
     let cluster = cluster::Cluster::read(snapshot, &inventory);
-    let mut claimants = choice::claimants(snapshot, &cluster);
+    let mut claimants = choice::claimants(snapshot, &cluster, &inventory);
     wish::read(&mut claimants, &cluster, &inventory);
     let allocation = allocate::allocate(snapshot, &cluster, &mut claimants, &inventory);
     steps::build(snapshot, &cluster, &claimants, &inventory, &allocation)

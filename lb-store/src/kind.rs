@@ -9,10 +9,14 @@ use k8s_openapi::{
     NamespaceResourceScope,
     api::{
         core::v1::{Namespace, Node, Service},
+        discovery::v1::EndpointSlice,
         events::v1::Event,
     },
 };
-use lb_api::{LoadBalancerNode, MetalLoadBalancerClass, Problem, VirtualIP, validate};
+use lb_api::{
+    Community, ConfigurationState, IPAddressPool, L2Advertisement, LoadBalancerNode, MetalLoadBalancerClass, Problem,
+    ServiceL2Status, VirtualIP, validate,
+};
 use serde_json::Value;
 
 use crate::{
@@ -104,6 +108,12 @@ pub(crate) fn known() -> Vec<Kind> {
         Kind::of::<VirtualIP>(),
         Kind::of::<LoadBalancerNode>(),
         Kind::of::<Event>(),
+        Kind::of::<IPAddressPool>(),
+        Kind::of::<L2Advertisement>(),
+        Kind::of::<Community>(),
+        Kind::of::<ConfigurationState>(),
+        Kind::of::<ServiceL2Status>(),
+        Kind::of::<EndpointSlice>(),
     ]
 }
 
@@ -122,11 +132,6 @@ pub(crate) fn problems(object: &dyn Any) -> Vec<Problem> {
 pub(crate) fn all_problems<K: Object>(object: &K) -> Vec<Problem> {
     let name = Kind::of::<K>().name_problem(&normal_key(object));
     name.into_iter().chain(problems(object)).collect()
-}
-
-/// What of an object is not used, though the object is.
-pub(crate) fn shortcomings(object: &dyn Any) -> Vec<Problem> {
-    object.downcast_ref::<MetalLoadBalancerClass>().map(validate::class).unwrap_or_default()
 }
 
 /// Which objects of a kind are followed on an API server, as a field selector; `None` means all.
@@ -151,6 +156,15 @@ pub(crate) fn describe<K: Object>(object: &K) -> String {
     format!("{} {}", K::kind(&()), normal_key(object))
 }
 
+/// What of an object is not used, although the rest of it is.
+pub(crate) fn partly(object: &dyn Any) -> Vec<Problem> {
+    let class = object.downcast_ref::<MetalLoadBalancerClass>().map(validate::class);
+    let pool = || object.downcast_ref::<IPAddressPool>().map(validate::address_pool);
+    let advertisement = || object.downcast_ref::<L2Advertisement>().map(validate::l2_advertisement);
+    let community = || object.downcast_ref::<Community>().map(validate::community);
+    class.or_else(pool).or_else(advertisement).or_else(community).unwrap_or_default()
+}
+
 fn check<K: Object>(document: &Document<'_>, value: Value, key: &Key) -> Result<Checked, Vec<Fault>> {
     let mut object: K = document.decode(value).map_err(|fault| vec![fault])?;
     object.meta_mut().namespace = is_namespaced::<K>().then(|| key.namespace.clone());
@@ -162,7 +176,7 @@ fn check<K: Object>(document: &Document<'_>, value: Value, key: &Key) -> Result<
     if !problems.is_empty() {
         return Err(problems);
     }
-    let partly = located(shortcomings(&object));
+    let partly = located(partly(&object));
     let tree = serde_json::to_value(&object).map_err(|error| vec![document.fault_at("", error.to_string())])?;
     Ok(Checked { object: Box::new(object), tree, partly })
 }
@@ -202,7 +216,7 @@ pub(crate) fn judge(kinds: &[Kind], api_version: &str, kind: &str) -> Verdict {
 }
 
 /// Kinds of the groups above that exist and that Herald does not read.
-const OTHERS: [(&str, &str); 28] = [
+const OTHERS: [(&str, &str); 32] = [
     ("", "Binding"),
     ("", "ComponentStatus"),
     ("", "ConfigMap"),
@@ -217,6 +231,10 @@ const OTHERS: [(&str, &str); 28] = [
     ("", "ResourceQuota"),
     ("", "Secret"),
     ("", "ServiceAccount"),
+    ("metallb.io", "BFDProfile"),
+    ("metallb.io", "BGPAdvertisement"),
+    ("metallb.io", "BGPPeer"),
+    ("metallb.io", "ServiceBGPStatus"),
     ("network.deckhouse.io", "ClusterIPAddress"),
     ("network.deckhouse.io", "EgressGateway"),
     ("network.deckhouse.io", "EgressGatewayPolicy"),

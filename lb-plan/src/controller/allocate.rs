@@ -1,41 +1,74 @@
 //! Which address stands in which slot of which Service.
 //!
-//! In this order, the oldest Service first in each: what is held stays if it may; the former owner takes back what it
-//! released; requested addresses; addresses that a Service shows although their VirtualIP is gone; the lowest free
-//! ones; when the pool is full, the address that was released first.
+//! In this order, the oldest Service first in each: what is held stays if it may; what a Service shows although no
+//! VirtualIP of it exists is adopted; the former owner takes back what it released; requested addresses; the lowest free
+//! ones, or one that the Service may share; when the pools are full, the address that was released first.
 //!
-//! Invariants: an address stands in at most one slot per Service and family, and a slot has at most one address. Two
-//! VirtualIPs for one slot (two controllers raced) become one: the requested, else the lower, stays. A slot is filled
-//! only by a plan that sees it empty: what replaces an address comes in the plan after its release, because a release
-//! can be refused and a slot must never have two.
+//! Invariants: an address stands in at most one slot per Service, and in slots of two Services only if they share it; a
+//! slot has at most one address. Two VirtualIPs for one slot (two controllers raced) become one: the requested, else the
+//! lower, stays. A slot is filled only by a plan that sees it empty: what replaces an address comes in the plan after
+//! its release, because a release can be refused and a slot must never have two.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     net::IpAddr,
 };
 
-use lb_api::{
-    names::annotation,
-    virtual_ip::{Claim, Family},
-};
+use lb_api::virtual_ip::{Claim, Family};
 
 use super::{
     Snapshot, Why,
-    choice::{Claimant, Standing},
-    cluster::{Class, Cluster},
-    inventory::{Inventory, Slot, Vip},
-    pool::{Cursor, Taken, number},
+    choice::Claimant,
+    cluster::{Cluster, PoolId},
+    event::Reason,
+    inventory::{Inventory, Slot},
+    pool::{Cursor, Taken},
+    sharing::Terms,
 };
 
+mod choose;
 mod give;
+mod keep;
+mod share;
 
 /// Where the address of a slot comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     /// A VirtualIP that exists, by its position.
     Has(usize),
-    /// A VirtualIP to be created.
-    New(IpAddr, Why),
+    /// A VirtualIP to be created, by its position in [`Allocation::fresh`].
+    New(usize),
+}
+
+/// What an address is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Home {
+    /// This pool.
+    Pool(PoolId),
+    /// Nothing that its Service may use: it had it before Herald came.
+    Adopted,
+    /// What its VirtualIP says; it cannot be judged now, so its ranking stays as well.
+    Recorded,
+}
+
+/// Who has an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Hold {
+    pub(super) claims: Vec<Claim>,
+    /// The Services of those claims that could be judged. The first decides ranking and interfaces; without one these
+    /// stay as they are.
+    pub(super) holders: Vec<Holder>,
+    pub(super) home: Home,
+    pub(super) why: Why,
+}
+
+/// A Service that has an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Holder {
+    pub(super) service: usize,
+    pub(super) slot: Slot,
+    /// The position of its claim.
+    claim: usize,
 }
 
 /// What becomes of a VirtualIP.
@@ -43,15 +76,17 @@ pub(super) enum Place {
 pub(super) enum Fate {
     /// It stays as it is.
     Untouched,
-    /// It is bound by these claims.
-    Bound {
-        claims: Vec<Claim>,
-        /// The Service that decides the class and ranking, and the slot; without one these stay.
-        owner: Option<(usize, Slot)>,
-        why: Why,
-    },
+    /// It is bound.
+    Bound(Hold),
     /// It is released.
     Released(Why),
+}
+
+/// A VirtualIP to be created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fresh {
+    pub(super) address: IpAddr,
+    pub(super) hold: Hold,
 }
 
 /// The result.
@@ -59,182 +94,177 @@ pub(super) enum Fate {
 pub(super) struct Allocation {
     /// By VirtualIP.
     pub(super) fates: Vec<Fate>,
+    pub(super) fresh: Vec<Fresh>,
     /// By Service.
     pub(super) slots: Vec<BTreeMap<Slot, Place>>,
+    /// Addresses that Services lose because they may not keep them: the Service, the address, and what to tell.
+    pub(super) losses: Vec<(usize, IpAddr, String)>,
+    /// Services that share an address with one that they could not share it with today.
+    pub(super) misfits: Vec<(usize, IpAddr, String)>,
 }
 
 /// Fills the slots of all bound Services.
-pub(super) fn allocate(
+pub(super) fn allocate<'a>(
     snapshot: &Snapshot,
-    cluster: &Cluster<'_>,
+    cluster: &'a Cluster<'a>,
     claimants: &mut [Claimant<'_>],
-    inventory: &Inventory<'_>,
+    inventory: &'a Inventory<'a>,
 ) -> Allocation {
+    let terms = |claimant: &Claimant<'_>| Terms::of(claimant.service, claimant.request.sharing_key.as_deref());
     let mut ledger = Ledger {
         inventory,
         cluster,
+        terms: claimants.iter().map(terms).collect(),
         taken: taken(snapshot, inventory),
         fates: vec![Fate::Untouched; inventory.vips.len()],
+        fresh: Vec::new(),
         slots: vec![BTreeMap::new(); claimants.len()],
         vacated: HashSet::new(),
+        losses: Vec::new(),
         cursors: HashMap::new(),
         released: None,
+        shared: share::Register::default(),
     };
-    // Without any class nothing is known: the classes may be on their way.
-    if !cluster.classes.is_empty() {
+    // Without any pool nothing is known: they may be on their way.
+    if !cluster.pools.is_empty() {
         ledger.keep(snapshot, claimants);
+        ledger.register();
+        ledger.adopt(claimants);
         ledger.take_back(claimants);
         ledger.give_requested(claimants);
-        ledger.give_shown(claimants);
         ledger.give_lowest(claimants);
     }
-    Allocation { fates: ledger.fates, slots: ledger.slots }
+    let misfits = ledger.misfits(claimants);
+    Allocation { fates: ledger.fates, fresh: ledger.fresh, slots: ledger.slots, losses: ledger.losses, misfits }
 }
 
 /// The allocation in the making.
 struct Ledger<'a> {
     inventory: &'a Inventory<'a>,
     cluster: &'a Cluster<'a>,
+    /// By Service.
+    terms: Vec<Terms>,
     /// Every address that must not be created.
     taken: Taken,
     fates: Vec<Fate>,
+    fresh: Vec<Fresh>,
     slots: Vec<BTreeMap<Slot, Place>>,
     /// Slots that this plan empties.
     vacated: HashSet<(usize, Slot)>,
-    cursors: HashMap<(String, Family), Cursor>,
+    losses: Vec<(usize, IpAddr, String)>,
+    cursors: HashMap<(PoolId, Family), Cursor>,
     /// The addresses in quarantine, the one that waits longest first; made when a pool is full.
     released: Option<Vec<usize>>,
+    shared: share::Register,
 }
 
-/// What becomes of one claim.
-enum Verdict {
-    /// It stays, and its Service decides nothing.
-    Stays,
-    /// It stays in the slot of this Service.
-    Holds(usize),
-    Goes(Why),
+impl Hold {
+    fn new(service: usize, claimant: &Claimant<'_>, slot: Slot, home: Home, why: Why) -> Self {
+        let mut hold = Self { claims: Vec::new(), holders: Vec::new(), home, why };
+        hold.add(service, claimant, slot);
+        hold
+    }
+
+    fn add(&mut self, service: usize, claimant: &Claimant<'_>, slot: Slot) {
+        self.holders.push(Holder { service, slot, claim: self.claims.len() });
+        self.claims.push(claimant.claim(slot));
+    }
+
+    /// Takes a Service out. Whether anybody is left.
+    fn remove(&mut self, service: usize) -> bool {
+        if let Some(position) = self.holders.iter().position(|holder| holder.service == service) {
+            let gone = self.holders.remove(position).claim;
+            self.claims.remove(gone);
+            for holder in self.holders.iter_mut().filter(|holder| holder.claim > gone) {
+                holder.claim -= 1;
+            }
+        }
+        if let [only] = self.claims.as_mut_slice() {
+            only.sharing = None;
+        }
+        !self.claims.is_empty()
+    }
+
+    /// The Service that decides ranking and interfaces, and the slot.
+    pub(super) fn owner(&self) -> Option<(usize, Slot)> {
+        self.holders.first().map(|holder| (holder.service, holder.slot))
+    }
 }
 
 impl Ledger<'_> {
-    /// Judges every claim of every bound VirtualIP. A VirtualIP without claims is somebody's own and stays.
-    fn keep(&mut self, snapshot: &Snapshot, claimants: &[Claimant<'_>]) {
-        let by_name: HashMap<(&str, &str), usize> = claimants
-            .iter()
-            .enumerate()
-            .map(|(position, claimant)| ((claimant.namespace, claimant.name), position))
-            .collect();
-        for (position, vip) in self.inventory.vips.iter().enumerate() {
-            if vip.is_bound() && !vip.claims().is_empty() {
-                let fate = self.judge(
-                    position,
-                    vip,
-                    |claim| {
-                        let named = (claim.namespace.as_str(), claim.name.as_str());
-                        by_name.get(&named).and_then(|&service| Some((service, claimants.get(service)?)))
-                    },
-                    snapshot,
-                );
-                if let Some(slot) = self.fates.get_mut(position) {
-                    *slot = fate;
-                }
-            }
-        }
-    }
-
-    fn judge<'c>(
-        &mut self,
-        position: usize,
-        vip: &Vip<'_>,
-        find: impl Fn(&Claim) -> Option<(usize, &'c Claimant<'c>)>,
-        snapshot: &Snapshot,
-    ) -> Fate {
-        let (mut claims, mut owner, mut reason) = (Vec::new(), None, Why::NotWanted);
-        for claim in vip.claims() {
-            let found = find(claim);
-            let verdict = match found {
-                None if snapshot.doubts.services.may_exist(&claim.namespace, &claim.name) => Verdict::Stays,
-                None => Verdict::Goes(Why::ServiceGone),
-                Some((service, claimant)) => self.verdict(vip, claim, service, claimant),
-            };
-            match (verdict, found) {
-                (Verdict::Goes(why), found) => {
-                    reason = why;
-                    self.vacated.extend(found.map(|(service, _)| (service, Slot::of(claim))));
-                }
-                (Verdict::Holds(service), Some((_, claimant))) => {
-                    let slot = Slot::of(claim);
-                    self.set(service, slot, Place::Has(position));
-                    owner = owner.or(Some((service, slot)));
-                    claims.push(claimant.claim(slot));
-                }
-                (Verdict::Stays | Verdict::Holds(_), _) => claims.push(claim.clone()),
-            }
-        }
-        match claims.is_empty() {
-            true => Fate::Released(reason),
-            false => Fate::Bound { claims, owner, why: Why::Ranked },
-        }
-    }
-
-    fn verdict(&self, vip: &Vip<'_>, claim: &Claim, service: usize, claimant: &Claimant<'_>) -> Verdict {
-        let class = match claimant.standing {
-            Standing::Frozen => return Verdict::Stays,
-            // The class may be gone and the Service with it in no doubt; else this address is nobody's business.
-            Standing::NotOurs | Standing::Unbound => {
-                let known = self.cluster.classes.contains_key(vip.object.spec.pool.as_str());
-                return if known { Verdict::Goes(Why::NotOurs) } else { Verdict::Stays };
-            }
-            Standing::Bound(name) => self.cluster.classes.get(name),
-        };
-        let Some(class) = class else { return Verdict::Stays };
-        let slot = Slot::of(claim);
-        if !claimant.wish.contains(slot) {
-            return Verdict::Goes(Why::NotWanted);
-        }
-        if class.whole && !has(class, vip.address) {
-            return Verdict::Goes(Why::OutsidePool);
-        }
-        let elsewhere = claimant.slot_of_request(vip.address).is_some_and(|asked| asked != slot);
-        let occupied = self.slots.get(service).is_some_and(|slots| slots.contains_key(&slot));
-        if elsewhere || occupied || self.has_requested(claimant, slot, vip.address) {
-            return Verdict::Goes(Why::Replaced);
-        }
-        Verdict::Holds(service)
-    }
-
-    /// Whether another bound VirtualIP is what the Service asked for in this slot, and stands in it.
-    fn has_requested(&self, claimant: &Claimant<'_>, slot: Slot, address: IpAddr) -> bool {
-        let asked = claimant.requested(slot).filter(|&asked| asked != address);
-        asked
-            .and_then(|asked| self.inventory.at(asked))
-            .and_then(|position| self.inventory.vips.get(position))
-            .is_some_and(|vip| {
-                let stands = |claim: &Claim| {
-                    Slot::of(claim) == slot && claim.namespace == claimant.namespace && claim.name == claimant.name
-                };
-                vip.is_bound() && vip.claims().iter().any(stands)
-            })
-    }
-
     fn set(&mut self, service: usize, slot: Slot, place: Place) {
         if let Some(slots) = self.slots.get_mut(service) {
             slots.insert(slot, place);
         }
     }
 
+    fn place(&self, service: usize, slot: Slot) -> Option<Place> {
+        self.slots.get(service).and_then(|slots| slots.get(&slot)).copied()
+    }
+
+    /// Who has the address of a place.
+    fn hold(&self, place: Place) -> Option<&Hold> {
+        match place {
+            Place::Has(position) => match self.fates.get(position)? {
+                Fate::Bound(hold) => Some(hold),
+                Fate::Untouched | Fate::Released(_) => None,
+            },
+            Place::New(position) => self.fresh.get(position).map(|fresh| &fresh.hold),
+        }
+    }
+
+    fn hold_mut(&mut self, place: Place) -> Option<&mut Hold> {
+        match place {
+            Place::Has(position) => match self.fates.get_mut(position)? {
+                Fate::Bound(hold) => Some(hold),
+                Fate::Untouched | Fate::Released(_) => None,
+            },
+            Place::New(position) => self.fresh.get_mut(position).map(|fresh| &mut fresh.hold),
+        }
+    }
+
+    fn address(&self, place: Place) -> Option<IpAddr> {
+        match place {
+            Place::Has(position) => self.inventory.vips.get(position).map(|vip| vip.address),
+            Place::New(position) => self.fresh.get(position).map(|fresh| fresh.address),
+        }
+    }
+
     /// Gives a released VirtualIP to a slot.
-    fn bind(&mut self, position: usize, service: usize, slot: Slot, claimant: &Claimant<'_>, why: Why) {
-        let claims = vec![claimant.claim(slot)];
+    fn bind(&mut self, position: usize, (service, claimant): (usize, &Claimant<'_>), slot: Slot, home: Home, why: Why) {
+        let hold = Hold::new(service, claimant, slot, home, why);
         if let Some(fate) = self.fates.get_mut(position) {
-            *fate = Fate::Bound { claims, owner: Some((service, slot)), why };
+            *fate = Fate::Bound(hold);
         }
         self.set(service, slot, Place::Has(position));
+        self.register_one(service, Place::Has(position));
+    }
+
+    /// Gives an address that has no VirtualIP to a slot.
+    fn make(&mut self, address: IpAddr, (service, claimant): (usize, &Claimant<'_>), slot: Slot, home: Home, why: Why) {
+        self.taken.insert(address);
+        let hold = Hold::new(service, claimant, slot, home, why);
+        self.fresh.push(Fresh { address, hold });
+        let place = Place::New(self.fresh.len() - 1);
+        self.set(service, slot, place);
+        self.register_one(service, place);
     }
 
     /// A VirtualIP in quarantine that nobody has got in this plan.
     fn is_available(&self, position: usize) -> bool {
         self.inventory.vips.get(position).is_some_and(|vip| !vip.is_bound())
             && self.fates.get(position) == Some(&Fate::Untouched)
+    }
+
+    fn is_filled(&self, service: usize, slot: Slot) -> bool {
+        self.place(service, slot).is_some() || self.vacated.contains(&(service, slot))
+    }
+
+    /// What an address is from if this Service gets it.
+    fn home(&self, claimant: &Claimant<'_>, address: IpAddr) -> Option<Home> {
+        let pools = self.cluster.pools.iter().enumerate();
+        let mut fitting = pools.filter(|(id, pool)| pool.has(address) && claimant.may_use(pool, *id));
+        fitting.next().map(|(id, _)| Home::Pool(id))
     }
 }
 
@@ -247,6 +277,7 @@ impl Claimant<'_> {
             uid: self.uid.to_owned(),
             index: slot.index,
             family: slot.family,
+            sharing: None,
         }
     }
 
@@ -270,15 +301,9 @@ impl Claimant<'_> {
     }
 
     fn refuse(&mut self, address: IpAddr, why: &str) {
-        self.problems.push(lb_api::Problem {
-            field: format!("metadata.annotations[{}]", annotation::DECKHOUSE_IPS),
-            message: format!("{address} cannot be given: {why}"),
-        });
+        let field = self.request.field.clone();
+        self.complain(Reason::AllocationFailed, field, format!("{address} cannot be given: {why}"));
     }
-}
-
-fn has(class: &Class<'_>, address: IpAddr) -> bool {
-    class.pool(Family::of(address)).contains(number(address))
 }
 
 /// Every address that has a VirtualIP, may have one, or was refused a moment ago.

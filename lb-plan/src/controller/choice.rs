@@ -1,21 +1,39 @@
-//! Whose a Service is, and which class it has.
+//! Whose a Service is, and which class or pools it has.
 //!
-//! As Deckhouse does it, a later line wins over an earlier one if its class exists: the default class, the annotation,
-//! `spec.loadBalancerClass`, the class recorded in the Service's condition. So a binding is sticky; and a Service whose
-//! recorded class is gone is left as it is.
+//! In this order, the first that says something:
+//! 1. A `spec.loadBalancerClass` that is neither a class of ours nor `--lb-class` belongs to another implementation:
+//!    the Service is not touched. With `--lb-class` set, a Service without any is not touched either.
+//! 2. The class recorded in the Service's condition. So a binding is sticky, as in Deckhouse; and a Service whose
+//!    recorded class is gone is left as it is.
+//! 3. The class by `spec.loadBalancerClass`, then by annotation.
+//! 4. MetalLB's annotations for a pool or addresses, if there is an IPAddressPool at all.
+//! 5. What the Service has already, so that a new default takes nobody's address.
+//! 6. The default class, then the IPAddressPools that assign by themselves.
 //!
-//! Unlike Deckhouse: a `spec.loadBalancerClass` that is no class of ours belongs to another implementation and the
-//! Service is not touched; an unknown class by annotation is told on the Service; of several default classes the first
-//! by name is used, and the others are told.
+//! Unlike Deckhouse: an unknown class by annotation is told on the Service; of several default classes the first by
+//! name is used, and the others are told.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use k8s_openapi::api::core::v1::Service;
 use lb_api::{
     Problem,
     names::{annotation, condition},
     service::{self, Request},
+    virtual_ip::Family,
 };
 
-use super::{Snapshot, cluster::Cluster, wish::Wish};
+use super::{
+    Snapshot,
+    cluster::{Cluster, Pool, PoolId},
+    event::Reason,
+    inventory::Inventory,
+    pool::number,
+    wish::Wish,
+};
 
 /// A Service and what was made of it.
 #[derive(Debug)]
@@ -24,19 +42,22 @@ pub(super) struct Claimant<'a> {
     pub(super) namespace: &'a str,
     pub(super) name: &'a str,
     pub(super) uid: &'a str,
+    pub(super) labels: &'a BTreeMap<String, String>,
     pub(super) request: Request,
-    pub(super) standing: Standing<'a>,
+    pub(super) standing: Standing,
+    /// For [`Standing::Pools`]: the pools to take from, in tiers; the next tier only if one yields nothing.
+    pub(super) tiers: Vec<Vec<PoolId>>,
     /// What of the Service cannot be honoured as written.
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Vec<(Reason, Problem)>,
     /// What could not be had, for an event.
-    pub(super) shortages: Vec<String>,
+    pub(super) shortages: Vec<(Reason, String)>,
     /// How many addresses, and where; set for those that are bound.
     pub(super) wish: Wish,
 }
 
 /// What Herald is to a Service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing<'a> {
+pub(super) enum Standing {
     /// Nothing (another type, another implementation): it gives back what it has.
     NotOurs,
     /// It has no class: it gives back what it has, and hears why.
@@ -44,12 +65,57 @@ pub(super) enum Standing<'a> {
     /// Its class is gone or cannot be read: it keeps what it has and gets nothing.
     Frozen,
     /// It has this class.
-    Bound(&'a str),
+    Class(PoolId),
+    /// It gets addresses of IPAddressPools.
+    Pools,
 }
 
+impl Claimant<'_> {
+    pub(super) fn complain(&mut self, reason: Reason, field: impl Into<String>, message: impl Into<String>) {
+        self.problems.push((reason, Problem { field: field.into(), message: message.into() }));
+    }
+
+    /// Whether the Service may have addresses of that pool.
+    pub(super) fn may_use(&self, pool: &Pool<'_>, id: PoolId) -> bool {
+        match self.standing {
+            Standing::Class(class) => class == id,
+            Standing::Pools => {
+                let named = self.request.pool.as_deref().is_none_or(|name| name == pool.name);
+                !pool.is_class() && named && pool.allows(self.namespace, self.labels)
+            }
+            Standing::NotOurs | Standing::Unbound | Standing::Frozen => false,
+        }
+    }
+
+    /// The addresses in the Service's status, in their order, each once.
+    pub(super) fn shown(&self) -> Vec<IpAddr> {
+        shown_by(self.service)
+    }
+
+    /// The class that the Service has.
+    pub(super) const fn class(&self) -> Option<PoolId> {
+        match self.standing {
+            Standing::Class(id) => Some(id),
+            Standing::NotOurs | Standing::Unbound | Standing::Frozen | Standing::Pools => None,
+        }
+    }
+
+    /// Whether the Service gets addresses at all.
+    pub(super) const fn is_bound(&self) -> bool {
+        matches!(self.standing, Standing::Class(_) | Standing::Pools)
+    }
+}
+
+const NO_LABELS: &BTreeMap<String, String> = &BTreeMap::new();
+
 /// All Services, the oldest first: who was there first is served first.
-pub(super) fn claimants<'a>(snapshot: &'a Snapshot, cluster: &Cluster<'a>) -> Vec<Claimant<'a>> {
-    let mut claimants: Vec<Claimant<'a>> = snapshot.services.iter().map(|service| claimant(service, cluster)).collect();
+pub(super) fn claimants<'a>(
+    snapshot: &'a Snapshot,
+    cluster: &Cluster<'a>,
+    inventory: &Inventory<'a>,
+) -> Vec<Claimant<'a>> {
+    let listed = snapshot.services.iter();
+    let mut claimants: Vec<Claimant<'a>> = listed.map(|service| claimant(service, cluster, inventory)).collect();
     claimants.sort_by_key(|claimant| {
         let created = claimant.service.metadata.creation_timestamp.as_ref().map(|time| time.0);
         (created, claimant.namespace, claimant.name)
@@ -57,98 +123,208 @@ pub(super) fn claimants<'a>(snapshot: &'a Snapshot, cluster: &Cluster<'a>) -> Ve
     claimants
 }
 
-fn claimant<'a>(service: &'a Service, cluster: &Cluster<'a>) -> Claimant<'a> {
+fn claimant<'a>(service: &'a Service, cluster: &Cluster<'a>, inventory: &Inventory<'a>) -> Claimant<'a> {
     let metadata = &service.metadata;
-    let none = std::collections::BTreeMap::new();
-    let mut request = service::read(metadata.annotations.as_ref().unwrap_or(&none));
-    let mut problems = std::mem::take(&mut request.problems);
-    let standing = standing(service, &request, cluster, &mut problems);
-    Claimant {
+    let mut request = service::of(service);
+    let problems = std::mem::take(&mut request.problems);
+    let mut claimant = Claimant {
         service,
         namespace: metadata.namespace.as_deref().unwrap_or_default(),
         name: metadata.name.as_deref().unwrap_or_default(),
         uid: metadata.uid.as_deref().unwrap_or_default(),
+        labels: metadata.labels.as_ref().unwrap_or(NO_LABELS),
         request,
-        standing,
-        problems,
+        standing: Standing::NotOurs,
+        tiers: Vec::new(),
+        problems: problems.into_iter().map(|problem| (Reason::InvalidValue, problem)).collect(),
         shortages: Vec::new(),
         wish: Wish::default(),
+    };
+    claimant.standing = standing(&mut claimant, cluster, inventory);
+    match claimant.standing {
+        Standing::Pools => pools(&mut claimant, cluster),
+        Standing::Class(id) => class_only(&mut claimant, cluster.name(id)),
+        Standing::NotOurs | Standing::Unbound | Standing::Frozen => {}
     }
+    claimant
 }
 
-fn standing<'a>(
-    service: &'a Service,
-    request: &Request,
-    cluster: &Cluster<'a>,
-    problems: &mut Vec<Problem>,
-) -> Standing<'a> {
+fn standing<'a>(claimant: &mut Claimant<'a>, cluster: &Cluster<'a>, inventory: &Inventory<'a>) -> Standing {
+    let service = claimant.service;
     let spec = service.spec.as_ref();
     if spec.and_then(|spec| spec.type_.as_deref()) != Some("LoadBalancer") {
         return Standing::NotOurs;
     }
+    let lb_class = cluster.snapshot.configuration.lb_class.as_deref();
     let by_spec = spec.and_then(|spec| spec.load_balancer_class.as_deref());
+    // `--lb-class` says whose it is, not which class.
+    let by_spec = by_spec.filter(|&name| Some(name) != lb_class || cluster.class(name).is_some());
+    let marked = spec.and_then(|spec| spec.load_balancer_class.as_deref()).is_some_and(|name| Some(name) == lb_class);
     let recorded = recorded(service);
-    if let Some(name) = by_spec.filter(|name| !cluster.classes.contains_key(name)) {
+    if let Some(name) = by_spec.filter(|name| cluster.class(name).is_none()) {
         // The class that it was bound to may have gone; else the name is another implementation's.
         let was_ours = recorded == Some(name);
         return match was_ours {
-            true => gone(name, cluster, problems),
-            false if cluster.doubt.may_exist("", name) => Standing::Frozen,
+            true => gone(name, claimant, cluster),
+            false if cluster.snapshot.doubts.classes.may_exist("", name) => Standing::Frozen,
             false => Standing::NotOurs,
         };
     }
-    let Some(name) = recorded.or(by_spec) else { return by_wish(request, cluster, problems) };
-    let Some(class) = known(name, cluster) else { return gone(name, cluster, problems) };
-    if let Some(unknown) = request.class.as_deref().filter(|other| is_unknown(other, cluster)) {
-        problems.push(no_such_class(unknown, &format!("`{class}` is used")));
+    if let Some(name) = recorded.or(by_spec) {
+        let Some(class) = cluster.class(name) else { return gone(name, claimant, cluster) };
+        if let Some(unknown) = claimant.request.class.clone().filter(|other| is_unknown(other, cluster)) {
+            no_such_class(claimant, &unknown, &format!("`{name}` is used"));
+        }
+        return Standing::Class(class);
     }
-    Standing::Bound(class)
+    let by_annotation = claimant.request.class.as_deref().is_some_and(|name| cluster.class(name).is_some());
+    if lb_class.is_some() && !marked && !by_annotation {
+        return Standing::NotOurs;
+    }
+    by_wish(claimant, cluster, inventory)
 }
 
-/// The class by annotation if it exists, else the default.
-fn by_wish<'a>(request: &Request, cluster: &Cluster<'a>, problems: &mut Vec<Problem>) -> Standing<'a> {
+/// The class by annotation if it exists, else what the Service asks for in MetalLB's way, has, or gets by default.
+fn by_wish<'a>(claimant: &mut Claimant<'a>, cluster: &Cluster<'a>, inventory: &Inventory<'a>) -> Standing {
+    let by_name = claimant.request.class.clone();
+    if let Some(name) = &by_name {
+        if let Some(class) = cluster.class(name) {
+            return Standing::Class(class);
+        }
+        if cluster.snapshot.doubts.classes.may_exist("", name) {
+            return Standing::Frozen;
+        }
+    }
+    let standing = without_class(claimant, cluster, inventory);
+    if let Some(name) = by_name {
+        let instead = match standing {
+            Standing::Class(class) => format!("`{}` is used", cluster.name(class)),
+            Standing::Pools => "IPAddressPools are used".to_owned(),
+            Standing::NotOurs | Standing::Unbound | Standing::Frozen => "there is no default class".to_owned(),
+        };
+        no_such_class(claimant, &name, &instead);
+    }
+    standing
+}
+
+fn without_class<'a>(claimant: &Claimant<'a>, cluster: &Cluster<'a>, inventory: &Inventory<'a>) -> Standing {
+    let metallb = claimant.request.pool.is_some() || claimant.request.metallb.is_some();
     let default = cluster.default();
-    let Some(name) = request.class.as_deref() else {
-        return default.map_or(Standing::Unbound, Standing::Bound);
+    if metallb && cluster.has_address_pools() {
+        return Standing::Pools;
+    }
+    if let Some(standing) = by_possession(claimant, cluster, inventory) {
+        return standing;
+    }
+    match default {
+        Some(class) => Standing::Class(class),
+        None if cluster.has_address_pools() => Standing::Pools,
+        None => Standing::Unbound,
+    }
+}
+
+/// What the addresses that the Service has, or shows, are from.
+fn by_possession<'a>(claimant: &Claimant<'a>, cluster: &Cluster<'a>, inventory: &Inventory<'a>) -> Option<Standing> {
+    let held = inventory.of(claimant.namespace, claimant.name).iter();
+    let mut held = held
+        .filter_map(|&position| inventory.vips.get(position))
+        .filter(|vip| vip.is_bound() && vip.claims().iter().any(|claim| claim.uid == claimant.uid));
+    let from_pool = held.any(|vip| vip.object.spec.pool.contains('/'));
+    if from_pool {
+        // Without its pools it is left as it is.
+        return Some(if cluster.has_address_pools() { Standing::Pools } else { Standing::Frozen });
+    }
+    let default = cluster.default()?;
+    let shown = claimant.shown();
+    let of_class = |address: &IpAddr| cluster.pool(default).is_some_and(|pool| pool.has(*address));
+    let of_pools = |address: &IpAddr| {
+        let allowed = |pool: &&Pool<'_>| !pool.is_class() && pool.allows(claimant.namespace, claimant.labels);
+        cluster.pools.iter().filter(allowed).any(|pool| pool.has(*address))
     };
-    if let Some(class) = known(name, cluster) {
-        return Standing::Bound(class);
+    (!shown.iter().any(of_class) && shown.iter().any(of_pools)).then_some(Standing::Pools)
+}
+
+/// Which IPAddressPools a Service takes from.
+fn pools(claimant: &mut Claimant<'_>, cluster: &Cluster<'_>) {
+    if claimant.request.ipv4.is_empty()
+        && claimant.request.ipv6.is_empty()
+        && let Some(asked) = claimant.request.metallb.clone()
+    {
+        match asked.problem {
+            Some(problem) => claimant.problems.push((Reason::LoadBalancerFailed, problem)),
+            None => {
+                (claimant.request.ipv4, claimant.request.ipv6) = (asked.ipv4, asked.ipv6);
+                claimant.request.field = asked.field;
+            }
+        }
     }
-    if cluster.doubt.may_exist("", name) {
-        return Standing::Frozen;
+    if let Some(name) = claimant.request.pool.clone() {
+        return named_pool(claimant, cluster, &name);
     }
-    let instead = default.map_or_else(|| "there is no default class".to_owned(), |class| format!("`{class}` is used"));
-    problems.push(no_such_class(name, &instead));
-    default.map_or(Standing::Unbound, Standing::Bound)
+    let allowed = |id: &PoolId| cluster.pool(*id).is_some_and(|pool| pool.allows(claimant.namespace, claimant.labels));
+    let pinned: Vec<PoolId> = cluster.pinned.iter().copied().filter(allowed).collect();
+    claimant.tiers = vec![pinned, cluster.open.clone()];
+}
+
+fn named_pool(claimant: &mut Claimant<'_>, cluster: &Cluster<'_>, name: &str) {
+    let field = service::field(annotation::METALLB_POOL[0]);
+    let namespace = &cluster.snapshot.configuration.namespace;
+    match cluster.address_pool(name).and_then(|id| Some((id, cluster.pool(id)?))) {
+        Some((id, pool)) if pool.allows(claimant.namespace, claimant.labels) => claimant.tiers = vec![vec![id]],
+        Some(_) => {
+            let message = format!(
+                "IPAddressPool `{name}` is not compatible with the Service: its spec.serviceAllocation leaves it out"
+            );
+            claimant.complain(Reason::AllocationFailed, field, message);
+        }
+        None if cluster.snapshot.doubts.ip_address_pools.may_exist(namespace, name) => {}
+        None => {
+            let message = format!("unknown pool `{name}`: write the name of an IPAddressPool in namespace {namespace}");
+            claimant.complain(Reason::AllocationFailed, field, message);
+            // What it has it keeps: the name may be a slip of the pen.
+            claimant.request.pool = None;
+        }
+    }
+}
+
+/// Deckhouse reads none of MetalLB's wishes; neither do we, because honouring them would move addresses.
+fn class_only(claimant: &mut Claimant<'_>, class: &str) {
+    let pool = claimant.request.pool.is_some().then(|| service::field(annotation::METALLB_POOL[0]));
+    let addresses = claimant.request.metallb.as_ref().map(|asked| asked.field.clone());
+    for field in pool.into_iter().chain(addresses) {
+        let is_pool = field.contains("address-pool");
+        let write = if is_pool { annotation::DECKHOUSE_CLASS } else { annotation::DECKHOUSE_IPS };
+        let message = format!("is not read, because the Service has class `{class}`: write {write} instead");
+        claimant.complain(Reason::InvalidValue, field, message);
+    }
 }
 
 fn is_unknown(name: &str, cluster: &Cluster<'_>) -> bool {
-    known(name, cluster).is_none() && !cluster.doubt.may_exist("", name)
+    cluster.class(name).is_none() && !cluster.snapshot.doubts.classes.may_exist("", name)
 }
 
-fn no_such_class(name: &str, instead: &str) -> Problem {
-    Problem {
-        field: format!("metadata.annotations[{}]", annotation::DECKHOUSE_CLASS),
-        message: format!("there is no MetalLoadBalancerClass `{name}`: write the name of one that exists; {instead}"),
-    }
+fn no_such_class(claimant: &mut Claimant<'_>, name: &str, instead: &str) {
+    let field = service::field(annotation::DECKHOUSE_CLASS);
+    let message = format!("there is no MetalLoadBalancerClass `{name}`: write the name of one that exists; {instead}");
+    claimant.complain(Reason::InvalidValue, field, message);
 }
 
-/// The class of that name, borrowed for as long as the cluster is.
-fn known<'a>(name: &str, cluster: &Cluster<'a>) -> Option<&'a str> {
-    cluster.classes.get_key_value(name).map(|(&name, _)| name)
-}
-
-fn gone<'a>(name: &str, cluster: &Cluster<'a>, problems: &mut Vec<Problem>) -> Standing<'a> {
-    if !cluster.doubt.may_exist("", name) {
-        problems.push(Problem {
-            field: format!("status.conditions[{}]", condition::CLASS),
-            message: format!(
-                "the MetalLoadBalancerClass `{name}` that the Service is bound to is gone: make it again, or make the \
-                 Service again; its addresses stay as they are and it gets no others"
-            ),
-        });
+fn gone(name: &str, claimant: &mut Claimant<'_>, cluster: &Cluster<'_>) -> Standing {
+    if !cluster.snapshot.doubts.classes.may_exist("", name) {
+        let field = format!("status.conditions[{}]", condition::CLASS);
+        let message = format!(
+            "the MetalLoadBalancerClass `{name}` that the Service is bound to is gone: make it again, or make the \
+             Service again; its addresses stay as they are and it gets no others"
+        );
+        claimant.complain(Reason::InvalidValue, field, message);
     }
     Standing::Frozen
+}
+
+impl Pool<'_> {
+    pub(super) fn has(&self, address: IpAddr) -> bool {
+        self.of(Family::of(address)).contains(number(address))
+    }
 }
 
 /// The class that the Service was bound to.
@@ -156,4 +332,16 @@ pub(super) fn recorded(service: &Service) -> Option<&str> {
     let conditions = service.status.as_ref()?.conditions.as_deref()?;
     let bound = conditions.iter().find(|condition| condition.type_ == condition::CLASS)?;
     Some(bound.message.trim()).filter(|name| !name.is_empty())
+}
+
+/// The addresses in a Service's status, in their order, each once.
+pub(super) fn shown_by(service: &Service) -> Vec<IpAddr> {
+    let mut seen = BTreeSet::new();
+    let status = service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
+    let ingress = status.into_iter().flat_map(|balancer| balancer.ingress.iter().flatten());
+    ingress
+        .filter_map(|entry| entry.ip.as_deref()?.parse::<IpAddr>().ok())
+        .map(|address| address.to_canonical())
+        .filter(|&address| seen.insert(address))
+        .collect()
 }

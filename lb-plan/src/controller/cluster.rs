@@ -1,136 +1,255 @@
-//! Classes and Nodes as allocation and ranking need them.
+//! Pools, advertisements, Nodes and endpoints as allocation and ranking need them.
 //!
-//! A node is eligible for a class if it has the class's labels, no exclude label, and is not known to be without a
-//! network. A Node that is ranked for an address of the class and may stand in an unreadable document stays eligible.
+//! A MetalLoadBalancerClass and an IPAddressPool are both a [`Pool`] here: addresses that some Services may have. They
+//! differ in who may have them ([`super::choice`]) and in who may hold them ([`reach`]).
+//!
+//! A pool is named by its position, and in `VirtualIP.spec.pool` by its [`Pool::reference`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::core::v1::Node;
-use lb_api::{MetalLoadBalancerClass, names::label, pool_ranges, virtual_ip::Family};
+use k8s_openapi::api::core::v1::Namespace;
+use lb_api::{
+    AddressRange, IPAddressPool, MetalLoadBalancerClass, pool_ranges, selector, validate::address_pool_ranges,
+    virtual_ip::Family,
+};
 
-use super::{Doubt, Snapshot, inventory::Inventory, pool::Intervals, rank::Candidate};
+use super::{Snapshot, inventory::Inventory, pool::Intervals};
 
-/// A class.
+mod endpoints;
+mod nodes;
+mod reach;
+
+pub(super) use endpoints::Endpoints;
+pub(super) use nodes::Nodes;
+pub(super) use reach::{NodeSet, Reach};
+
+/// A pool by its position.
+pub(super) type PoolId = usize;
+
+/// Addresses that some Services may have.
 #[derive(Debug)]
-pub(super) struct Class<'a> {
-    pub(super) object: &'a MetalLoadBalancerClass,
+pub(super) struct Pool<'a> {
+    /// What `VirtualIP.spec.pool` says: the name of a class, or `namespace/name` of an IPAddressPool.
+    pub(super) reference: String,
+    pub(super) name: &'a str,
+    pub(super) source: Source<'a>,
+    pub(super) ranges: Vec<AddressRange>,
     pub(super) ipv4: Intervals,
     pub(super) ipv6: Intervals,
     /// Whether the pool is all that its author meant: something is in it, and every entry can be used.
     pub(super) whole: bool,
-    /// Who may hold its addresses, by name.
-    pub(super) nodes: Vec<Candidate>,
-    /// How many nodes are meant to: those and the ones whose network is away for the moment.
-    pub(super) meant: usize,
-    /// The interfaces that may answer; empty means all.
-    pub(super) interfaces: Vec<String>,
 }
 
-impl Class<'_> {
-    pub(super) fn pool(&self, family: Family) -> &Intervals {
+/// Where a pool is written down.
+#[derive(Debug)]
+pub(super) enum Source<'a> {
+    Class { object: &'a MetalLoadBalancerClass, reach: Reach, meant: usize },
+    Pool { object: &'a IPAddressPool, namespaces: Option<BTreeSet<&'a str>>, advertisements: Vec<usize> },
+}
+
+impl Pool<'_> {
+    pub(super) fn of(&self, family: Family) -> &Intervals {
         match family {
             Family::IPv4 => &self.ipv4,
             Family::IPv6 => &self.ipv6,
         }
     }
+
+    /// As messages name it.
+    pub(super) fn title(&self) -> String {
+        match self.source {
+            Source::Class { .. } => format!("class `{}`", self.name),
+            Source::Pool { .. } => format!("IPAddressPool `{}`", self.name),
+        }
+    }
+
+    pub(super) fn is_class(&self) -> bool {
+        matches!(self.source, Source::Class { .. })
+    }
+
+    /// Whether a Service of that namespace and with those labels may have addresses of it.
+    pub(super) fn allows(&self, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
+        let Source::Pool { object, namespaces, .. } = &self.source else { return true };
+        let Some(allocation) = &object.spec.service_allocation else { return true };
+        let selectors = &allocation.service_selectors;
+        namespaces.as_ref().is_none_or(|names| names.contains(namespace))
+            && (selectors.is_empty() || selector::any_matches(selectors, labels))
+    }
+
+    /// 0 and less come last.
+    fn priority(&self) -> i64 {
+        let Source::Pool { object, .. } = &self.source else { return i64::MAX };
+        let priority = object.spec.service_allocation.as_ref().and_then(|allocation| allocation.priority);
+        priority.filter(|&priority| priority > 0).unwrap_or(i64::MAX)
+    }
 }
 
-/// All classes, with their nodes.
+/// Everything but Services and VirtualIPs.
 #[derive(Debug)]
 pub(super) struct Cluster<'a> {
-    pub(super) classes: BTreeMap<&'a str, Class<'a>>,
-    pub(super) doubt: &'a Doubt,
+    pub(super) snapshot: &'a Snapshot,
+    /// Classes by name, then IPAddressPools by name.
+    pub(super) pools: Vec<Pool<'a>>,
+    classes: BTreeMap<&'a str, PoolId>,
+    /// Those of the configuration namespace.
+    address_pools: BTreeMap<&'a str, PoolId>,
+    by_reference: BTreeMap<String, PoolId>,
+    /// IPAddressPools for everybody.
+    pub(super) open: Vec<PoolId>,
+    /// IPAddressPools for some, in the order in which they are tried.
+    pub(super) pinned: Vec<PoolId>,
+    pub(super) nodes: Nodes,
+    pub(super) endpoints: Endpoints<'a>,
 }
 
 impl<'a> Cluster<'a> {
     pub(super) fn read(snapshot: &'a Snapshot, inventory: &Inventory<'_>) -> Self {
-        let nodes = nodes(snapshot);
-        let mut doubtful = doubtful(snapshot, inventory, &nodes);
-        let classes = snapshot
-            .classes
-            .iter()
-            .filter_map(|object| object.metadata.name.as_deref().map(|name| (name, object)))
-            .map(|(name, object)| (name, class(object, &nodes, doubtful.remove(name).unwrap_or_default())))
-            .collect();
-        Self { classes, doubt: &snapshot.doubts.classes }
+        let nodes = Nodes::read(snapshot, inventory);
+        let mut pools: Vec<Pool<'a>> = classes(snapshot, &nodes);
+        let (class_count, configuration) = (pools.len(), snapshot.configuration.namespace.as_str());
+        pools.extend(address_pools(snapshot, configuration));
+        pools.get_mut(..class_count).unwrap_or_default().sort_by_key(|pool| pool.name);
+        pools.get_mut(class_count..).unwrap_or_default().sort_by_key(|pool| pool.name);
+        let positions = |of_class: bool| {
+            let listed = pools.iter().enumerate().filter(move |(_, pool)| pool.is_class() == of_class);
+            listed.map(|(id, pool)| (pool.name, id)).collect::<BTreeMap<_, _>>()
+        };
+        let (classes, address_pools) = (positions(true), positions(false));
+        let by_reference = pools.iter().enumerate().map(|(id, pool)| (pool.reference.clone(), id)).collect();
+        let automatic = |pinned: bool| -> Vec<PoolId> {
+            let fits = |id: &PoolId| match pools.get(*id).map(|pool| &pool.source) {
+                Some(Source::Pool { object, .. }) => {
+                    object.spec.auto_assign && object.spec.service_allocation.is_some() == pinned
+                }
+                Some(Source::Class { .. }) | None => false,
+            };
+            address_pools.values().copied().filter(fits).collect()
+        };
+        let (open, mut pinned) = (automatic(false), automatic(true));
+        pinned.sort_by_key(|&id| pools.get(id).map(Pool::priority));
+        let endpoints = Endpoints::read(snapshot);
+        Self { snapshot, pools, classes, address_pools, by_reference, open, pinned, nodes, endpoints }
+    }
+
+    pub(super) fn pool(&self, id: PoolId) -> Option<&Pool<'a>> {
+        self.pools.get(id)
+    }
+
+    /// A class by name.
+    pub(super) fn class(&self, name: &str) -> Option<PoolId> {
+        self.classes.get(name).copied()
+    }
+
+    /// An IPAddressPool by name.
+    pub(super) fn address_pool(&self, name: &str) -> Option<PoolId> {
+        self.address_pools.get(name).copied()
+    }
+
+    pub(super) fn has_address_pools(&self) -> bool {
+        !self.address_pools.is_empty()
+    }
+
+    /// What a VirtualIP says it is from.
+    pub(super) fn referred(&self, reference: &str) -> Option<PoolId> {
+        self.by_reference.get(reference).copied()
+    }
+
+    /// Whether an object of that reference may exist although it is not listed.
+    pub(super) fn is_doubtful(&self, reference: &str) -> bool {
+        let doubts = &self.snapshot.doubts;
+        match reference.split_once('/') {
+            Some((namespace, name)) => doubts.ip_address_pools.may_exist(namespace, name),
+            None => doubts.classes.may_exist("", reference),
+        }
+    }
+
+    /// Whether somebody who lost what it has from there may lose it: the kind of object it is from is known at all.
+    pub(super) fn is_settled(&self, reference: &str) -> bool {
+        match reference {
+            "" => !self.pools.is_empty(),
+            pool if pool.contains('/') => self.has_address_pools() && !self.is_doubtful(pool),
+            class => self.classes.contains_key(class),
+        }
     }
 
     /// The class that Services without a choice get: of several the first by name.
-    pub(super) fn default(&self) -> Option<&'a str> {
+    pub(super) fn default(&self) -> Option<PoolId> {
         self.defaults().next()
     }
 
     /// Every class that says it is the default, by name.
-    pub(super) fn defaults(&self) -> impl Iterator<Item = &'a str> {
-        self.classes.iter().filter(|(_, class)| class.object.spec.is_default).map(|(&name, _)| name)
+    pub(super) fn defaults(&self) -> impl Iterator<Item = PoolId> {
+        let is_default = |id: &PoolId| match self.pools.get(*id).map(|pool| &pool.source) {
+            Some(Source::Class { object, .. }) => object.spec.is_default,
+            Some(Source::Pool { .. }) | None => false,
+        };
+        self.classes.values().copied().filter(is_default)
+    }
+
+    pub(super) fn name(&self, id: PoolId) -> &'a str {
+        self.pools.get(id).map(|pool| pool.name).unwrap_or_default()
     }
 }
 
-fn nodes(snapshot: &Snapshot) -> BTreeMap<&str, &Node> {
-    snapshot.nodes.iter().filter_map(|node| Some((node.metadata.name.as_deref()?, node.as_ref()))).collect()
+fn classes<'a>(snapshot: &'a Snapshot, nodes: &Nodes) -> Vec<Pool<'a>> {
+    let named = snapshot.classes.iter().filter_map(|object| Some((object.metadata.name.as_deref()?, object.as_ref())));
+    let class = |(name, object): (&'a str, &'a MetalLoadBalancerClass)| {
+        let spec = &object.spec;
+        let (ranges, problems) = pool_ranges(spec);
+        let (set, meant) = nodes.of_class(name, &spec.node_selector);
+        let interfaces = spec.l2.iter().flat_map(|l2| &l2.interfaces).map(|name| name.trim());
+        let interfaces = interfaces.filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let source = Source::Class { object, reach: Reach { nodes: set, interfaces }, meant };
+        pool(name.to_owned(), name, source, ranges, problems.is_empty(), false)
+    };
+    named.map(class).collect()
 }
 
-/// By class: nodes that are ranked for its addresses, are not listed, and may exist.
-fn doubtful(
-    snapshot: &Snapshot,
-    inventory: &Inventory<'_>,
-    nodes: &BTreeMap<&str, &Node>,
-) -> BTreeMap<String, BTreeSet<String>> {
-    let doubt = &snapshot.doubts.nodes;
-    let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    if doubt.cluster_scoped().next().is_none() {
-        return found;
-    }
-    for vip in &inventory.vips {
-        let spec = &vip.object.spec;
-        let missing = spec.nodes.iter().filter(|node| !nodes.contains_key(node.as_str()) && doubt.may_exist("", node));
-        found.entry(spec.pool.clone()).or_default().extend(missing.cloned());
-    }
-    found
+fn address_pools<'a>(snapshot: &'a Snapshot, configuration: &'a str) -> impl Iterator<Item = Pool<'a>> {
+    let ours = snapshot.ip_address_pools.iter().filter_map(move |object| {
+        let name = object.metadata.name.as_deref()?;
+        (object.metadata.namespace.as_deref() == Some(configuration)).then_some((name, object.as_ref()))
+    });
+    ours.map(move |(name, object)| {
+        let (ranges, problems) = address_pool_ranges(&object.spec);
+        let namespaces = namespaces(snapshot, object);
+        let advertisements = reach::advertisements(snapshot, object);
+        let source = Source::Pool { object, namespaces, advertisements };
+        let reference = format!("{configuration}/{name}");
+        pool(reference, name, source, ranges, problems.is_empty(), object.spec.avoid_buggy_ips)
+    })
 }
 
-fn class<'a>(
-    object: &'a MetalLoadBalancerClass,
-    nodes: &BTreeMap<&str, &Node>,
-    doubtful: BTreeSet<String>,
-) -> Class<'a> {
-    let spec = &object.spec;
-    let (ranges, problems) = pool_ranges(spec);
-    let meant = nodes.iter().filter(|(_, node)| is_meant(node, &spec.node_selector));
-    let mut eligible: Vec<Candidate> = meant
-        .clone()
-        .filter(|(_, node)| !lacks_network(node))
-        .map(|(name, node)| candidate(name, node))
-        .chain(doubtful.into_iter().map(|name| Candidate { name, zone: None, cordoned: false }))
-        .collect();
-    eligible.sort_by(|a, b| a.name.cmp(&b.name));
-    let interfaces = spec.l2.iter().flat_map(|l2| &l2.interfaces).map(|name| name.trim());
-    Class {
-        object,
-        ipv4: Intervals::of(&ranges, Family::IPv4),
-        ipv6: Intervals::of(&ranges, Family::IPv6),
-        whole: problems.is_empty() && !ranges.is_empty(),
-        meant: meant.count().max(eligible.len()),
-        nodes: eligible,
-        interfaces: interfaces.filter(|name| !name.is_empty()).map(str::to_owned).collect(),
+/// The namespaces that a pool is for; `None`: all. Selectors that match no namespace restrict it to none: unlike in
+/// MetalLB, a selector never widens a pool.
+fn namespaces<'a>(snapshot: &'a Snapshot, object: &'a IPAddressPool) -> Option<BTreeSet<&'a str>> {
+    let allocation = object.spec.service_allocation.as_ref()?;
+    if allocation.namespaces.is_empty() && allocation.namespace_selectors.is_empty() {
+        return None;
     }
-}
-
-fn is_meant(node: &Node, selector: &BTreeMap<String, String>) -> bool {
     let none = BTreeMap::new();
-    let labels = node.metadata.labels.as_ref().unwrap_or(&none);
-    !labels.contains_key(label::EXCLUDE) && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+    let matches = |namespace: &Namespace| {
+        let labels = namespace.metadata.labels.as_ref().unwrap_or(&none);
+        selector::any_matches(&allocation.namespace_selectors, labels)
+    };
+    let matching = snapshot.namespaces.iter().filter(|namespace| matches(namespace));
+    let selected = matching.filter_map(|namespace| namespace.metadata.name.as_deref());
+    // One that cannot be read may match: nobody loses an address for it.
+    let doubtful = snapshot.doubts.namespaces.cluster_scoped().filter(|_| !allocation.namespace_selectors.is_empty());
+    Some(allocation.namespaces.iter().map(String::as_str).chain(selected).chain(doubtful).collect())
 }
 
-fn lacks_network(node: &Node) -> bool {
-    let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    conditions.into_iter().any(|condition| condition.type_ == "NetworkUnavailable" && condition.status == "True")
-}
-
-fn candidate(name: &str, node: &Node) -> Candidate {
-    Candidate {
-        name: name.to_owned(),
-        zone: node.metadata.labels.as_ref().and_then(|labels| labels.get(label::ZONE)).cloned(),
-        cordoned: node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false),
-    }
+fn pool<'a>(
+    reference: String,
+    name: &'a str,
+    source: Source<'a>,
+    ranges: Vec<AddressRange>,
+    readable: bool,
+    avoids: bool,
+) -> Pool<'a> {
+    let ipv4 = Intervals::of(&ranges, Family::IPv4);
+    let ipv4 = if avoids { ipv4.avoiding() } else { ipv4 };
+    let ipv6 = Intervals::of(&ranges, Family::IPv6);
+    let whole = readable && !ranges.is_empty();
+    Pool { reference, name, source, ranges, ipv4, ipv6, whole }
 }

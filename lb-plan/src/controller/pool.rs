@@ -1,7 +1,7 @@
-//! The addresses of a class as intervals over `u128`, and the lowest of them that nobody has.
+//! The addresses of a pool as intervals over `u128`, and the lowest of them that nobody has.
 //!
-//! A pool is whole blocks, `.0` and `.255` included, as in MetalLB and Deckhouse; its size never matters, because
-//! nothing here walks over it address by address but for those that are taken.
+//! A pool is whole blocks, `.0` and `.255` included unless it avoids them, as in MetalLB and Deckhouse; its size never
+//! matters, because nothing here walks over it address by address but for those that are taken.
 
 use std::{
     collections::HashSet,
@@ -20,6 +20,8 @@ pub(super) type Taken = HashSet<IpAddr>;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Intervals {
     spans: Vec<(Number, Number)>,
+    /// Whether addresses whose last byte is 0 or 255 are not among them (IPv4 only).
+    avoids: bool,
 }
 
 impl Intervals {
@@ -38,19 +40,44 @@ impl Intervals {
                 _ => spans.push((first, last)),
             }
         }
-        Self { spans }
+        Self { spans, avoids: false }
+    }
+
+    /// The same without addresses whose last byte is 0 or 255.
+    pub(super) fn avoiding(self) -> Self {
+        Self { avoids: true, ..self }
     }
 
     /// Whether there is no address at all.
     pub(super) fn is_empty(&self) -> bool {
-        self.spans.is_empty()
+        self.size() == 0
     }
 
     /// Whether `number` is among them.
     pub(super) fn contains(&self, number: Number) -> bool {
         let after = self.spans.partition_point(|span| span.0 <= number);
-        after.checked_sub(1).and_then(|index| self.spans.get(index)).is_some_and(|span| number <= span.1)
+        let within = after.checked_sub(1).and_then(|index| self.spans.get(index)).is_some_and(|span| number <= span.1);
+        within && !self.is_avoided(number)
     }
+
+    /// How many addresses there are, as MetalLB counts them: at most [`i64::MAX`].
+    pub(super) fn size(&self) -> i64 {
+        let sizes = self.spans.iter().map(|&(first, last)| {
+            let avoided = if self.avoids { avoided_to(last) - first.checked_sub(1).map_or(0, avoided_to) } else { 0 };
+            (last - first).saturating_add(1).saturating_sub(avoided)
+        });
+        let total = sizes.fold(0_u128, Number::saturating_add);
+        i64::try_from(total).unwrap_or(i64::MAX)
+    }
+
+    fn is_avoided(&self, number: Number) -> bool {
+        self.avoids && matches!(number & 0xff, 0 | 0xff)
+    }
+}
+
+/// How many of the numbers from 0 to `last` end in 0 or 255.
+fn avoided_to(last: Number) -> Number {
+    (last >> 8) * 2 + 1 + Number::from(last & 0xff == 0xff)
 }
 
 /// Hands out the addresses of a class and family, lowest first. Nothing becomes free while a plan is made, so the place
@@ -64,20 +91,21 @@ pub(super) struct Cursor {
 impl Cursor {
     /// The lowest address that is not taken, and takes it. `None`: all are taken.
     pub(super) fn take(&mut self, from: &Intervals, family: Family, taken: &mut Taken) -> Option<IpAddr> {
+        let free = self.peek(from, family, taken)?;
+        taken.insert(free);
+        Some(free)
+    }
+
+    /// The lowest address that is not taken.
+    pub(super) fn peek(&mut self, from: &Intervals, family: Family, taken: &Taken) -> Option<IpAddr> {
         while let Some(&(first, last)) = from.spans.get(self.span) {
-            let mut number = self.next.unwrap_or(first);
-            loop {
-                let candidate = address(number, family);
-                let more = number < last;
-                (self.span, self.next) = if more { (self.span, Some(number + 1)) } else { (self.span + 1, None) };
-                if taken.insert(candidate) {
-                    return Some(candidate);
-                }
-                if !more {
-                    break;
-                }
-                number += 1;
+            let number = self.next.unwrap_or(first);
+            let candidate = address(number, family);
+            if !from.is_avoided(number) && !taken.contains(&candidate) {
+                return Some(candidate);
             }
+            let more = number < last;
+            (self.span, self.next) = if more { (self.span, Some(number + 1)) } else { (self.span + 1, None) };
         }
         None
     }
@@ -133,6 +161,33 @@ mod tests {
         let end = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fffe-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff";
         assert_eq!(all(&[end], Family::IPv6, &[]).len(), 2);
         assert_eq!(all(&["255.255.255.254/31", "0.0.0.0/32"], Family::IPv4, &[]).len(), 3);
+    }
+
+    /// MetalLB's figures: `TestPoolCount`.
+    #[test]
+    fn sizes_are_those_that_metallb_counts() {
+        let size = |entries: &[&str], family| Intervals::of(&ranges(entries), family).size();
+        let avoiding = |entries: &[&str]| Intervals::of(&ranges(entries), Family::IPv4).avoiding().size();
+        assert_eq!(size(&["1.2.3.0/24"], Family::IPv4), 256);
+        assert_eq!(size(&["1.2.3.0/24", "2.3.4.128/25"], Family::IPv4), 384);
+        assert_eq!(avoiding(&["1.2.3.0/24", "2.3.4.128/25"]), 381);
+        assert_eq!(avoiding(&["1.2.3.0/31"]), 1);
+        assert_eq!(avoiding(&["0.0.0.0/0"]), (1 << 32) - (1 << 25));
+        assert_eq!(size(&["1000::4/127"], Family::IPv6), 2);
+        assert_eq!(size(&["1000::/64"], Family::IPv6), i64::MAX);
+        assert_eq!(size(&["::/0"], Family::IPv6), i64::MAX);
+    }
+
+    #[test]
+    fn avoided_addresses_are_neither_given_nor_in_the_pool() {
+        let intervals = Intervals::of(&ranges(&["192.0.2.254-192.0.3.1"]), Family::IPv4).avoiding();
+        let mut taken = Taken::new();
+        let mut cursor = Cursor::default();
+        let all = std::iter::from_fn(|| cursor.take(&intervals, Family::IPv4, &mut taken));
+        assert_eq!(all.map(|address| address.to_string()).collect::<Vec<_>>(), ["192.0.2.254", "192.0.3.1"]);
+        let inside = |text: &str| intervals.contains(number(text.parse().expect("test data")));
+        assert!(inside("192.0.2.254") && !inside("192.0.2.255") && !inside("192.0.3.0") && inside("192.0.3.1"));
+        assert!(Intervals::of(&ranges(&["192.0.2.0/32"]), Family::IPv4).avoiding().is_empty());
     }
 
     #[test]

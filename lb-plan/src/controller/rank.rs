@@ -4,14 +4,15 @@
 //! the same candidates are ranked together, each with one *primary* and standbys.
 //!
 //! * A primary is chosen by rendezvous hash among the best nodes in this order: those that carry the fewest groups of
-//!   the same Service, those below the mean load, those below the bound ceil(1.25 × mean), those in zones that carry
-//!   the fewest groups of the Service.
+//!   the same Service, those that are liked most, those below the mean load, those below the bound ceil(1.25 × mean),
+//!   those in zones that carry the fewest groups of the Service.
 //! * The current primary is an input. It moves only when its node is not a candidate any more or is cordoned, when the
-//!   node carries more than ceil(groups / nodes) groups of the Service, or when the node is over the bound. Then the
-//!   groups that were served last move first, and only to nodes below the bound that carry fewer of the Service.
+//!   node carries more than ceil(groups / nodes) groups of the Service, when it is liked less than as many other nodes as
+//!   the Service has groups, or when the node is over the bound. Then the groups that were served last move first, and
+//!   only to nodes below the bound that carry fewer of the Service and are liked no less.
 //!   A group that spreading leaves no such place stays, and its node may exceed the bound by it; it never makes another
 //!   Service's group move. So a new Service moves nobody.
-//! * Standbys follow in rendezvous order, so a dead node's addresses spread over the others; a node that joins or
+//! * Standbys follow, those that are liked most first, then in rendezvous order, so a dead node's addresses spread over the others; a node that joins or
 //!   leaves changes nothing else in the order. Cordoned nodes come last, they are never left out.
 //!
 //! Must not: know what an address is, or read anything but its arguments.
@@ -26,7 +27,7 @@ use lb_api::virtual_ip::MAX_NODES;
 pub(crate) mod hash;
 
 /// A node that may hold addresses.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Candidate {
     /// Its name.
     pub name: String,
@@ -34,6 +35,8 @@ pub struct Candidate {
     pub zone: Option<String>,
     /// Whether it takes no new work (`spec.unschedulable`).
     pub cordoned: bool,
+    /// How much it is liked (`preferredNodeSelectors`); 0 if nothing is said.
+    pub score: u32,
 }
 
 /// What is ranked as one.
@@ -73,6 +76,10 @@ struct Placement<'a> {
     keys: Vec<u64>,
     /// Zone numbers, by candidate; without a zone each node is one of its own.
     zones: Vec<usize>,
+    /// By candidate.
+    scores: Vec<u32>,
+    /// The scores of the active, the highest first; empty if all are the same.
+    best_scores: Vec<u32>,
     /// Positions of the candidates that may be primary: the uncordoned, or all if every one is cordoned.
     active: Vec<usize>,
     positions: HashMap<&'a str, usize>,
@@ -94,6 +101,12 @@ impl<'a> Placement<'a> {
         if active.is_empty() {
             active = (0..candidates.len()).collect();
         }
+        let score = |&node: &usize| candidates.get(node).map_or(0, |candidate| candidate.score);
+        let mut best_scores: Vec<u32> = active.iter().map(score).collect();
+        best_scores.sort_unstable_by(|a, b| b.cmp(a));
+        if best_scores.first() == best_scores.last() {
+            best_scores.clear();
+        }
         let mut size = HashMap::new();
         for group in groups {
             *size.entry(group.service).or_insert(0) += 1;
@@ -103,6 +116,8 @@ impl<'a> Placement<'a> {
             nodes: candidates.iter().map(|candidate| hash::of(&candidate.name)).collect(),
             keys: groups.iter().map(|group| hash::of(&group.key)).collect(),
             zones: zones(candidates),
+            scores: candidates.iter().map(|candidate| candidate.score).collect(),
+            best_scores,
             positions: active
                 .iter()
                 .filter_map(|&node| candidates.get(node).map(|candidate| (candidate.name.as_str(), node)))
@@ -122,10 +137,18 @@ impl<'a> Placement<'a> {
             let node = self.groups[group].current.as_deref().and_then(|name| self.positions.get(name)).copied();
             if let Some(node) = node
                 && self.siblings_on(group, node) < self.share(group)
+                && self.is_liked_enough(group, node)
             {
                 self.put(group, node);
             }
         }
+    }
+
+    /// Whether the node is among the best for as many groups as the Service has.
+    fn is_liked_enough(&self, group: usize, node: usize) -> bool {
+        let size = self.size.get(&self.groups[group].service).copied().unwrap_or(1);
+        let last = self.best_scores.get(size.saturating_sub(1)).or(self.best_scores.last());
+        last.is_none_or(|&last| self.scores[node] >= last)
     }
 
     fn place_the_rest(&mut self) {
@@ -171,7 +194,13 @@ impl<'a> Placement<'a> {
     fn ranking(&self, group: usize, active: &[bool]) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.nodes.len()).collect();
         order.sort_by_cached_key(|&node| {
-            (self.primary[group] != Some(node), !active[node], std::cmp::Reverse(self.weight(group, node)), node)
+            (
+                self.primary[group] != Some(node),
+                !active[node],
+                std::cmp::Reverse(self.scores[node]),
+                std::cmp::Reverse(self.weight(group, node)),
+                node,
+            )
         });
         order.truncate(MAX_NODES);
         order
@@ -183,11 +212,12 @@ impl<'a> Placement<'a> {
         let mean = self.groups.len().div_ceil(self.active.len());
         let cost = |node: usize| {
             let level = usize::from(self.load[node] >= mean) + usize::from(self.load[node] >= bound);
-            (self.siblings_on(group, node), level, self.siblings_near(group, node))
+            let liked = std::cmp::Reverse(self.scores[node]);
+            (self.siblings_on(group, node), liked, level, self.siblings_near(group, node))
         };
         let best = self.active.iter().copied().min_by_key(|&node| {
-            let (siblings, level, zone) = cost(node);
-            (siblings, level, zone, std::cmp::Reverse(self.weight(group, node)), node)
+            let (siblings, liked, level, zone) = cost(node);
+            (siblings, liked, level, zone, std::cmp::Reverse(self.weight(group, node)), node)
         });
         best.expect("a placement has at least one active node")
     }
@@ -199,6 +229,7 @@ impl<'a> Placement<'a> {
             .iter()
             .copied()
             .filter(|&node| self.load[node] < bound && self.siblings_on(group, node) <= others)
+            .filter(|&node| self.scores[node] >= self.scores[from])
             .min_by_key(|&node| (self.siblings_on(group, node), std::cmp::Reverse(self.weight(group, node)), node))
     }
 

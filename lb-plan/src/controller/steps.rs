@@ -11,12 +11,12 @@ use lb_api::{
 
 use super::{
     Action, Figures, Plan, Snapshot, Step, Why,
-    allocate::{Allocation, Fate, Place},
-    choice::{Claimant, Standing},
+    allocate::{Allocation, Fate, Hold, Home},
+    choice::Claimant,
     cluster::Cluster,
     event,
     inventory::{Inventory, Vip},
-    status,
+    report, status,
 };
 
 mod ranking;
@@ -38,25 +38,29 @@ pub(super) fn build(
     let mut deadline = None;
     for (position, vip) in inventory.vips.iter().enumerate() {
         match allocation.fate(position) {
-            Fate::Untouched if vip.is_bound() || cluster.classes.is_empty() => {}
+            Fate::Untouched if vip.is_bound() || cluster.pools.is_empty() => {}
             Fate::Untouched => match quarantine_end(vip, snapshot).filter(|&end| end > snapshot.now) {
                 Some(end) => deadline = Some(earliest(deadline, end)),
                 None => deletes.push(step(Action::Delete(Arc::clone(vip.object)), Why::QuarantineOver)),
             },
             Fate::Released(why) => releases.push(step(Action::Update(Box::new(released(vip, now))), *why)),
-            Fate::Bound { .. } => updates.extend(bound(position, vip, cluster, claimants, allocation, &rankings)),
+            Fate::Bound(hold) => updates.extend(bound(vip, hold, cluster, &rankings)),
         }
     }
+    let mut news = Vec::new();
     let statuses = claimants.iter().enumerate().filter_map(|(service, claimant)| {
-        let wanted = status::wanted(service, claimant, inventory, allocation, now)?;
+        let wanted = status::wanted(service, claimant, cluster, inventory, allocation, now)?;
+        news.extend(status::news(service, claimant, &wanted));
         Some(step(Action::WriteStatus(Box::new(wanted)), Why::Status))
     });
     let mut steps: Vec<Step> = statuses.collect();
     steps.append(&mut releases);
     steps.append(&mut updates);
-    steps.extend(creations(cluster, claimants, allocation, &rankings));
+    steps.extend(creations(cluster, allocation, &rankings));
     steps.append(&mut deletes);
-    let (events, event_deadline) = event::steps(snapshot, cluster, claimants);
+    steps.extend(annotations(cluster, claimants, inventory, allocation));
+    steps.extend(report::steps(cluster, inventory, now));
+    let (events, event_deadline) = event::steps(snapshot, cluster, claimants, allocation, &news);
     steps.extend(events);
     let deadline = event_deadline.map_or(deadline, |end| Some(earliest(deadline, end)));
     Plan { steps, deadline, figures: figures(claimants, inventory, allocation) }
@@ -88,65 +92,80 @@ fn released(vip: &Vip<'_>, now: Timestamp) -> VirtualIP {
     object
 }
 
-fn bound(
-    position: usize,
-    vip: &Vip<'_>,
-    cluster: &Cluster<'_>,
-    claimants: &[Claimant<'_>],
-    allocation: &Allocation,
-    rankings: &Rankings,
-) -> Option<Step> {
-    let Fate::Bound { claims, owner, why } = allocation.fate(position) else { return None };
+fn bound(vip: &Vip<'_>, hold: &Hold, cluster: &Cluster<'_>, rankings: &Rankings) -> Option<Step> {
     let current = &vip.object.spec;
-    let mut spec = VirtualIPSpec { claims: claims.clone(), phase: Phase::Bound, released_at: None, ..current.clone() };
-    if let Some((service, slot)) = *owner
-        && let Some(Standing::Bound(name)) = claimants.get(service).map(|claimant| claimant.standing)
-        && let Some(class) = cluster.classes.get(name)
-    {
-        name.clone_into(&mut spec.pool);
-        spec.interfaces.clone_from(&class.interfaces);
-        spec.nodes = rankings.nodes(service, slot.index);
+    let mut spec =
+        VirtualIPSpec { claims: hold.claims.clone(), phase: Phase::Bound, released_at: None, ..current.clone() };
+    if let Some(ranked) = rankings.of_hold(hold) {
+        spec.pool = reference(hold.home, cluster);
+        // Advertisements that cannot be read may be what answers now.
+        let doubtful = !spec.nodes.is_empty() && !cluster.snapshot.doubts.l2_advertisements.is_empty();
+        if !(doubtful && spec.pool.contains('/')) {
+            spec.interfaces.clone_from(&ranked.interfaces);
+            spec.nodes.clone_from(&ranked.nodes);
+        }
     }
-    (spec != *current).then(|| step(Action::Update(Box::new(VirtualIP { spec, ..VirtualIP::clone(vip.object) })), *why))
+    let changed = spec != *current;
+    changed.then(|| step(Action::Update(Box::new(VirtualIP { spec, ..VirtualIP::clone(vip.object) })), hold.why))
 }
 
+/// What `spec.pool` says.
+fn reference(home: Home, cluster: &Cluster<'_>) -> String {
+    match home {
+        Home::Pool(pool) => cluster.pool(pool).map(|pool| pool.reference.clone()).unwrap_or_default(),
+        Home::Adopted | Home::Recorded => String::new(),
+    }
+}
+
+/// In the order of the Services, and of the slots of each.
 fn creations<'a>(
     cluster: &'a Cluster<'_>,
-    claimants: &'a [Claimant<'_>],
     allocation: &'a Allocation,
     rankings: &'a Rankings,
 ) -> impl Iterator<Item = Step> + 'a {
-    claimants.iter().zip(&allocation.slots).enumerate().flat_map(move |(service, (claimant, slots))| {
-        let class = match claimant.standing {
-            Standing::Bound(name) => cluster.classes.get(name).map(|class| (name, class)),
-            Standing::NotOurs | Standing::Unbound | Standing::Frozen => None,
+    let mut fresh: Vec<_> = allocation.fresh.iter().filter(|fresh| fresh.hold.owner().is_some()).collect();
+    fresh.sort_by_key(|fresh| fresh.hold.owner());
+    fresh.into_iter().filter_map(move |fresh| {
+        let ranked = rankings.of_hold(&fresh.hold)?;
+        let spec = VirtualIPSpec {
+            address: fresh.address.to_string(),
+            phase: Phase::Bound,
+            pool: reference(fresh.hold.home, cluster),
+            claims: fresh.hold.claims.clone(),
+            nodes: ranked.nodes.clone(),
+            interfaces: ranked.interfaces.clone(),
+            ranking_key: ranked.key.clone(),
+            released_at: None,
         };
-        slots.iter().filter_map(move |(&slot, place)| {
-            let (name, class) = class?;
-            let &Place::New(address, why) = place else { return None };
-            let spec = VirtualIPSpec {
-                address: address.to_string(),
-                phase: Phase::Bound,
-                pool: name.to_owned(),
-                claims: vec![claimant.claim(slot)],
-                nodes: rankings.nodes(service, slot.index),
-                interfaces: class.interfaces.clone(),
-                ranking_key: rankings.key(service, slot.index),
-                released_at: None,
-            };
-            let metadata = ObjectMeta { name: Some(name_of(address)), ..ObjectMeta::default() };
-            Some(step(Action::Create(Box::new(VirtualIP { metadata, spec, status: None })), why))
-        })
+        let metadata = ObjectMeta { name: Some(name_of(fresh.address)), ..ObjectMeta::default() };
+        Some(step(Action::Create(Box::new(VirtualIP { metadata, spec, status: None })), fresh.hold.why))
     })
+}
+
+/// The name of the IPAddressPool on each Service that shows addresses of one.
+fn annotations(
+    cluster: &Cluster<'_>,
+    claimants: &[Claimant<'_>],
+    inventory: &Inventory<'_>,
+    allocation: &Allocation,
+) -> Vec<Step> {
+    if !cluster.snapshot.configuration.annotates {
+        return Vec::new();
+    }
+    let annotated = claimants.iter().enumerate().filter_map(|(service, claimant)| {
+        let wanted = status::annotated(service, claimant, cluster, inventory, allocation)?;
+        Some(step(Action::Annotate(Box::new(wanted)), Why::Status))
+    });
+    annotated.collect()
 }
 
 fn figures(claimants: &[Claimant<'_>], inventory: &Inventory<'_>, allocation: &Allocation) -> Figures {
     let mut figures =
         Figures { released: inventory.vips.iter().filter(|vip| !vip.is_bound()).count(), ..Figures::default() };
     for (service, claimant) in claimants.iter().enumerate() {
-        if matches!(claimant.standing, Standing::Bound(_)) {
+        if claimant.is_bound() {
             figures.services += 1;
-            figures.wanted += claimant.wish.total();
+            figures.wanted += status::total(service, claimant, allocation);
             figures.assigned += status::assigned(service, claimant, inventory, allocation) as u64;
         }
     }

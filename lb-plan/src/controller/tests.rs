@@ -3,6 +3,7 @@
 mod addresses;
 mod classes;
 mod histories;
+mod metallb;
 mod pools;
 mod quiet;
 mod world;

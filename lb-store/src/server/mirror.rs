@@ -250,7 +250,7 @@ fn check<K: Object>(mut object: K, key: &Key) -> Result<(K, Vec<Problem>), Vec<P
     let problems = kind::problems(any);
     match problems.is_empty() {
         true => {
-            let partly = kind::shortcomings(any);
+            let partly = kind::partly(any);
             Ok((object, partly))
         }
         false => Err(problems),

@@ -1,42 +1,78 @@
-//! Filling the slots that are still empty.
+//! Filling slots with particular addresses: adopted, taken back, requested.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{collections::HashMap, net::IpAddr};
 
-use lb_api::virtual_ip::Family;
+use lb_api::virtual_ip::{Claim, Family};
 
-use super::{Fate, Ledger, Place, has};
+use super::{Fate, Home, Ledger, Place};
 use crate::controller::{
     Why,
     choice::{Claimant, Standing},
-    cluster::{Class, Cluster},
     inventory::Slot,
-    wish,
+    wish::Policy,
 };
 
 impl Ledger<'_> {
+    /// What Services show although no VirtualIP of it exists: from MetalLB, from Deckhouse, or lost. Whoever shows an
+    /// address gets it, together with the others who show it. Outside of its pools a Service is adopted only with all
+    /// that it has: one that Herald knows already has lost such an address for a reason.
+    pub(super) fn adopt(&mut self, claimants: &[Claimant<'_>]) {
+        let mut adopted: HashMap<IpAddr, Place> = HashMap::new();
+        for (service, claimant) in claimants.iter().enumerate() {
+            let adopts = claimant.standing == Standing::Pools || claimant.is_growing();
+            let shown = if adopts && claimant.is_bound() { claimant.shown() } else { Vec::new() };
+            if shown.is_empty() {
+                continue;
+            }
+            let holds_nothing = self.slots.get(service).is_some_and(std::collections::BTreeMap::is_empty);
+            for address in shown {
+                let Some(slot) = self.slot_of_shown(service, claimant, address) else { continue };
+                if let Some(&place) = adopted.get(&address) {
+                    self.join(place, service, claimant, slot);
+                    continue;
+                }
+                let Some(home) = self.home(claimant, address).or_else(|| {
+                    let is_new = holds_nothing && !self.vacated.iter().any(|(vacated, _)| *vacated == service);
+                    (is_new && is_unicast(address)).then_some(Home::Adopted)
+                }) else {
+                    continue;
+                };
+                if !self.taken.contains(&address) {
+                    self.make(address, (service, claimant), slot, home, Why::Shown);
+                    adopted.insert(address, Place::New(self.fresh.len() - 1));
+                } else if let Some(place) = self.inventory.at(address).map(Place::Has)
+                    && self.hold(place).is_some_and(|hold| self.hindrance(service, hold).is_none())
+                {
+                    self.join(place, service, claimant, slot);
+                }
+            }
+        }
+    }
+
     /// The same namespace, name, index and family takes its address back at once, the one released last first.
     pub(super) fn take_back(&mut self, claimants: &[Claimant<'_>]) {
         for (service, claimant) in claimants.iter().enumerate() {
-            let Some((_, class)) = growing(claimant, self.cluster) else { continue };
+            if !claimant.is_growing() {
+                continue;
+            }
             let mut former: Vec<usize> = self.inventory.of(claimant.namespace, claimant.name).to_vec();
             former.retain(|&position| self.is_available(position));
             former.sort_by_key(|&position| std::cmp::Reverse(self.released_at(position)));
             for position in former {
-                let Some(vip) = self.inventory.vips.get(position).filter(|vip| has(class, vip.address)) else {
-                    continue;
-                };
-                let owned = |claim: &&lb_api::virtual_ip::Claim| {
-                    claim.namespace == claimant.namespace && claim.name == claimant.name
-                };
+                let Some(vip) = self.inventory.vips.get(position) else { continue };
+                let home = self.home(claimant, vip.address).filter(|&home| self.serves(claimant, home));
+                let Some(home) = home else { continue };
+                let owned = |claim: &&Claim| claim.namespace == claimant.namespace && claim.name == claimant.name;
                 let slots = vip.claims().iter().filter(owned).map(Slot::of);
                 let asked = claimant.slot_of_request(vip.address);
                 let free = slots.filter(|slot| claimant.wish.contains(*slot)).find(|&slot| {
                     !self.is_filled(service, slot)
                         && asked.is_none_or(|asked| asked == slot)
                         && claimant.requested(slot).is_none_or(|address| address == vip.address)
+                        && self.is_consistent(service, claimant, slot, home)
                 });
                 if let Some(slot) = free {
-                    self.bind(position, service, slot, claimant, Why::TakenBack);
+                    self.bind(position, (service, claimant), slot, home, Why::TakenBack);
                 }
             }
         }
@@ -45,12 +81,13 @@ impl Ledger<'_> {
     /// Requested addresses. One that cannot be had leaves the slot as it is, and says so on the Service.
     pub(super) fn give_requested(&mut self, claimants: &mut [Claimant<'_>]) {
         for (service, claimant) in claimants.iter_mut().enumerate() {
-            let Standing::Bound(name) = claimant.standing else { continue };
-            let Some(class) = self.cluster.classes.get(name) else { continue };
-            let addresses: Vec<IpAddr> = requested(claimant);
-            for address in addresses {
+            if !claimant.is_bound() {
+                continue;
+            }
+            for address in requested(claimant) {
                 match claimant.slot_of_request(address) {
-                    Some(slot) => self.give_one(service, claimant, (name, class), slot, address),
+                    Some(slot) => self.give_one(service, claimant, slot, address),
+                    None if claimant.standing == Standing::Pools => {}
                     None if claimant.wish.families.contains(&Family::of(address)) => {
                         let why = format!("the Service has only {} addresses: raise the count", claimant.wish.count);
                         claimant.refuse(address, &why);
@@ -61,143 +98,147 @@ impl Ledger<'_> {
         }
     }
 
-    fn give_one(
-        &mut self,
-        service: usize,
-        claimant: &mut Claimant<'_>,
-        (name, class): (&str, &Class<'_>),
-        slot: Slot,
-        address: IpAddr,
-    ) {
-        let existing = self.inventory.at(address);
-        let current = self.slots.get(service).and_then(|slots| slots.get(&slot)).copied();
-        if existing.is_some_and(|position| current == Some(Place::Has(position))) {
+    fn give_one(&mut self, service: usize, claimant: &mut Claimant<'_>, slot: Slot, address: IpAddr) {
+        let current = self.place(service, slot).and_then(|place| self.address(place));
+        if current == Some(address) {
             return;
         }
-        if !has(class, address) {
-            return claimant.refuse(address, &format!("it is not in the pool of class `{name}`"));
-        }
+        let Some(home) = self.home(claimant, address) else {
+            let why = self.outside(claimant, address);
+            return claimant.refuse(address, &why);
+        };
         if !claimant.wish.may_grow {
             return;
         }
-        match existing {
+        if !self.is_consistent(service, claimant, slot, home) {
+            return claimant.refuse(address, "both addresses of a dual-stack Service come from one IPAddressPool");
+        }
+        match self.inventory.at(address) {
             None if !self.taken.contains(&address) => {
                 self.taken.insert(address);
                 if self.is_vacant(service, slot) {
-                    self.set(service, slot, Place::New(address, Why::Requested));
+                    self.make(address, (service, claimant), slot, home, Why::Requested);
                 }
             }
             Some(position) if self.is_available(position) => {
                 if self.is_vacant(service, slot) {
-                    self.bind(position, service, slot, claimant, Why::Requested);
+                    self.bind(position, (service, claimant), slot, home, Why::Requested);
                 }
             }
             // On its way here from another slot of the same Service, or about to be free: the next plan takes it.
             Some(position) if matches!(self.fates.get(position), Some(Fate::Released(_))) => {}
-            Some(position) => {
-                let owner = self.owner(position);
-                claimant.refuse(address, &format!("{owner} has it"));
+            Some(position) => self.join_requested(service, claimant, slot, (address, Place::Has(position))),
+            None => {
+                let fresh = self.fresh.iter().position(|fresh| fresh.address == address);
+                match fresh {
+                    Some(position) => self.join_requested(service, claimant, slot, (address, Place::New(position))),
+                    None => claimant.refuse(address, "it was given to another Service"),
+                }
             }
-            None => claimant.refuse(address, "it was given to another Service"),
         }
+    }
+
+    fn join_requested(
+        &mut self,
+        service: usize,
+        claimant: &mut Claimant<'_>,
+        slot: Slot,
+        (address, place): (IpAddr, Place),
+    ) {
+        let hindrance = match self.hold(place) {
+            Some(hold) => self.hindrance(service, hold),
+            None => Some("it is not one of Herald's".to_owned()),
+        };
+        match hindrance {
+            None => {
+                if self.is_vacant(service, slot) {
+                    self.join(place, service, claimant, slot);
+                }
+            }
+            Some(why) => {
+                let owner = self.owner(place);
+                let asked = self.terms.get(service).is_some_and(|terms| terms.key.is_some());
+                let why = if asked { format!("{owner} has it, and {why}") } else { format!("{owner} has it") };
+                claimant.refuse(address, &why);
+            }
+        }
+    }
+
+    /// Why a Service cannot have an address of no pool that it may use.
+    fn outside(&self, claimant: &Claimant<'_>, address: IpAddr) -> String {
+        if let Standing::Class(id) = claimant.standing {
+            let title = self.cluster.pool(id).map(|pool| pool.title()).unwrap_or_default();
+            return format!("it is not in the pool of {title}");
+        }
+        let mut pools = self.cluster.pools.iter().filter(|pool| !pool.is_class() && pool.has(address));
+        let Some(pool) = pools.next() else { return "no IPAddressPool contains it".into() };
+        match claimant.request.pool.as_deref().filter(|&name| name != pool.name) {
+            Some(name) => {
+                format!("it is in IPAddressPool `{}`, and the Service asks for IPAddressPool `{name}`", pool.name)
+            }
+            None => format!(
+                "IPAddressPool `{}` is not compatible with the Service: its spec.serviceAllocation leaves it out",
+                pool.name
+            ),
+        }
+    }
+
+    /// Whether an index that gets an address from there has both of its addresses from one IPAddressPool.
+    pub(super) fn is_consistent(&self, service: usize, claimant: &Claimant<'_>, slot: Slot, home: Home) -> bool {
+        if claimant.standing != Standing::Pools {
+            return true;
+        }
+        let other = match slot.family {
+            Family::IPv4 => Family::IPv6,
+            Family::IPv6 => Family::IPv4,
+        };
+        let other = self.place(service, Slot { family: other, ..slot }).and_then(|place| self.hold(place));
+        other.is_none_or(|hold| hold.home == home || !matches!(hold.home, Home::Pool(_)))
+    }
+
+    /// Whether a pool can have all that a Service requires of one index.
+    fn serves(&self, claimant: &Claimant<'_>, home: Home) -> bool {
+        let Home::Pool(pool) = home else { return true };
+        claimant.standing != Standing::Pools
+            || claimant.wish.policy != Policy::Require
+            || claimant
+                .wish
+                .families
+                .iter()
+                .all(|&family| self.cluster.pool(pool).is_some_and(|pool| !pool.of(family).is_empty()))
     }
 
     /// Whether the slot is empty now. One that has another address is emptied, for the next plan.
-    fn is_vacant(&mut self, service: usize, slot: Slot) -> bool {
-        let place = self.slots.get_mut(service).and_then(|slots| slots.remove(&slot));
-        if let Some(Place::Has(position)) = place {
-            if let Some(fate) = self.fates.get_mut(position) {
-                *fate = Fate::Released(Why::Replaced);
-            }
-            self.vacated.insert((service, slot));
-        }
+    pub(super) fn is_vacant(&mut self, service: usize, slot: Slot) -> bool {
+        self.vacate(service, slot);
         !self.vacated.contains(&(service, slot))
     }
 
-    /// What a Service shows although it has no VirtualIP (lost, or deleted by hand), as far as it is free.
-    pub(super) fn give_shown(&mut self, claimants: &[Claimant<'_>]) {
-        for (service, claimant) in claimants.iter().enumerate() {
-            let Some((_, class)) = growing(claimant, self.cluster) else { continue };
-            for address in claimant.shown() {
-                let free = has(class, address) && !self.taken.contains(&address);
-                if free && let Some(slot) = self.empty(service, claimant, Family::of(address)) {
-                    self.taken.insert(address);
-                    self.set(service, slot, Place::New(address, Why::Shown));
-                }
-            }
+    /// Takes a Service out of the address that it has in a slot.
+    pub(super) fn vacate(&mut self, service: usize, slot: Slot) {
+        let place = self.slots.get_mut(service).and_then(|slots| slots.remove(&slot));
+        let Some(place) = place else { return };
+        self.vacated.insert((service, slot));
+        let left = self.hold_mut(place).is_some_and(|hold| hold.remove(service));
+        if let Place::Has(position) = place
+            && !left
+            && let Some(fate) = self.fates.get_mut(position)
+        {
+            *fate = Fate::Released(Why::Replaced);
         }
     }
 
-    pub(super) fn give_lowest(&mut self, claimants: &mut [Claimant<'_>]) {
-        for (service, claimant) in claimants.iter_mut().enumerate() {
-            let Some((name, class)) = growing(claimant, self.cluster) else { continue };
-            for family in claimant.wish.offered.clone() {
-                let slots = (0..claimant.wish.count).map(|index| Slot { index, family });
-                let lacking = |slot: &Slot| {
-                    claimant.requested(*slot).is_none()
-                        && self.slots.get(service).is_some_and(|slots| !slots.contains_key(slot))
-                };
-                let lacking: Vec<Slot> = slots.filter(lacking).collect();
-                if !lacking.into_iter().all(|slot| self.give_any(service, claimant, (name, class), slot)) {
-                    let family = wish::word(family);
-                    claimant.shortages.push(format!(
-                        "no {family} address is left in the pool of class `{name}`: add a range to its addressPool"
-                    ));
-                }
-            }
+    /// The slot for an address that a Service shows: the one that asks for it, else the lowest that is empty and waits
+    /// for no other.
+    fn slot_of_shown(&self, service: usize, claimant: &Claimant<'_>, address: IpAddr) -> Option<Slot> {
+        let has = |place: &Place| self.address(*place) == Some(address);
+        if self.slots.get(service)?.values().any(has) {
+            return None;
         }
-    }
-
-    /// A slot that this plan empties gets nothing yet, but has its turn: which of two Services gets which address must
-    /// not depend on whose release was written before the controller was killed.
-    fn give_any(
-        &mut self,
-        service: usize,
-        claimant: &Claimant<'_>,
-        (name, class): (&str, &Class<'_>),
-        slot: Slot,
-    ) -> bool {
-        let lowest = self.lowest(name, class, slot.family);
-        if self.vacated.contains(&(service, slot)) {
-            return true;
+        if let Some(slot) = claimant.slot_of_request(address) {
+            return (!self.is_filled(service, slot)).then_some(slot);
         }
-        if let Some(address) = lowest {
-            self.set(service, slot, Place::New(address, Why::Wanted));
-        } else if let Some(position) = self.oldest_released(class, slot.family) {
-            self.bind(position, service, slot, claimant, Why::PoolFull);
-        } else {
-            return false;
-        }
-        true
-    }
-
-    fn lowest(&mut self, name: &str, class: &Class<'_>, family: Family) -> Option<IpAddr> {
-        let cursor = self.cursors.entry((name.to_owned(), family)).or_default();
-        cursor.take(class.pool(family), family, &mut self.taken)
-    }
-
-    fn oldest_released(&mut self, class: &Class<'_>, family: Family) -> Option<usize> {
-        let waiting = match self.released.take() {
-            Some(waiting) => waiting,
-            None => {
-                let mut waiting: Vec<usize> = (0..self.inventory.vips.len()).collect();
-                waiting.retain(|&position| self.is_available(position));
-                waiting.sort_by_key(|&position| (self.released_at(position), position));
-                waiting
-            }
-        };
-        let address = |position: usize| self.inventory.vips.get(position).map(|vip| vip.address);
-        let fits = |&position: &usize| {
-            self.is_available(position)
-                && address(position).is_some_and(|address| Family::of(address) == family && has(class, address))
-        };
-        let found = waiting.iter().copied().find(fits);
-        self.released = Some(waiting);
-        found
-    }
-
-    /// The lowest slot of a family that is empty and waits for no requested address.
-    fn empty(&self, service: usize, claimant: &Claimant<'_>, family: Family) -> Option<Slot> {
+        let family = Family::of(address);
         if !claimant.wish.families.contains(&family) {
             return None;
         }
@@ -205,21 +246,13 @@ impl Ledger<'_> {
         slots.into_iter().find(|&slot| !self.is_filled(service, slot) && claimant.requested(slot).is_none())
     }
 
-    fn is_filled(&self, service: usize, slot: Slot) -> bool {
-        self.slots.get(service).is_some_and(|slots| slots.contains_key(&slot))
-            || self.vacated.contains(&(service, slot))
-    }
-
-    fn released_at(&self, position: usize) -> Option<jiff::Timestamp> {
+    pub(super) fn released_at(&self, position: usize) -> Option<jiff::Timestamp> {
         let vip = self.inventory.vips.get(position)?;
         vip.object.spec.released_at.as_ref().map(|time| time.0)
     }
 
-    fn owner(&self, position: usize) -> String {
-        let claim = match self.fates.get(position) {
-            Some(Fate::Bound { claims, .. }) => claims.first(),
-            Some(Fate::Untouched | Fate::Released(_)) | None => None,
-        };
+    fn owner(&self, place: Place) -> String {
+        let claim = self.hold(place).and_then(|hold| hold.claims.first());
         claim.map_or_else(
             || "a VirtualIP that Herald did not make".to_owned(),
             |claim| format!("Service {}/{}", claim.namespace, claim.name),
@@ -227,11 +260,9 @@ impl Ledger<'_> {
     }
 }
 
-/// The class of a Service that may get addresses.
-fn growing<'a>(claimant: &Claimant<'_>, cluster: &'a Cluster<'a>) -> Option<(&'a str, &'a Class<'a>)> {
-    let Standing::Bound(name) = claimant.standing else { return None };
-    let (name, class) = cluster.classes.get_key_value(name)?;
-    claimant.wish.may_grow.then_some((*name, class))
+/// What a host can have: not this one's own, not a group.
+const fn is_unicast(address: IpAddr) -> bool {
+    !address.is_unspecified() && !address.is_loopback() && !address.is_multicast()
 }
 
 fn requested(claimant: &Claimant<'_>) -> Vec<IpAddr> {
@@ -240,15 +271,8 @@ fn requested(claimant: &Claimant<'_>) -> Vec<IpAddr> {
 }
 
 impl Claimant<'_> {
-    /// The addresses in the Service's status, in their order, each once.
-    pub(in crate::controller) fn shown(&self) -> Vec<IpAddr> {
-        let mut seen = BTreeSet::new();
-        let status = self.service.status.as_ref().and_then(|status| status.load_balancer.as_ref());
-        let ingress = status.into_iter().flat_map(|balancer| balancer.ingress.iter().flatten());
-        ingress
-            .filter_map(|entry| entry.ip.as_deref()?.parse::<IpAddr>().ok())
-            .map(|address| address.to_canonical())
-            .filter(|&address| seen.insert(address))
-            .collect()
+    /// Whether the Service may get addresses.
+    pub(super) fn is_growing(&self) -> bool {
+        self.is_bound() && self.wish.may_grow
     }
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn node(number: usize) -> Candidate {
-    Candidate { name: format!("node-{number}"), zone: None, cordoned: false }
+    Candidate { name: format!("node-{number}"), zone: None, cordoned: false, score: 0 }
 }
 
 fn nodes(count: usize) -> Vec<Candidate> {

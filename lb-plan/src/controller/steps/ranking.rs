@@ -1,111 +1,191 @@
 //! Who is ranked with whom, and what comes of it.
 //!
-//! The addresses of one index are one group, and the classes with the same nodes are ranked together: the bound is on
-//! what a node carries of all of them.
+//! The addresses of one index that are from one pool are one group, of the Service that decides about them, and groups
+//! with the same nodes are ranked together whatever pool they are from: the bound is on what a node carries of all.
+//!
+//! Of a shared address all who share it have a say: it is advertised if it is for one of them, and answered if one of
+//! them has an endpoint. `externalTrafficPolicy: Local` narrows to the nodes with endpoints of those who say so, unless
+//! that leaves nobody and another Service is there to be answered.
 
-use std::collections::HashMap;
-
-use lb_api::virtual_ip::Family;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::controller::{
-    allocate::{Allocation, Place},
+    allocate::{Allocation, Fate, Hold, Home},
     choice::{Claimant, Standing},
-    cluster::Cluster,
-    inventory::{Inventory, Slot, Vip},
-    rank::{Candidate, Group, rank},
+    cluster::{Cluster, NodeSet, PoolId, Reach},
+    inventory::{Inventory, Vip},
+    rank::{Group, rank},
+    sharing::is_local,
 };
 
 /// The rankings of all groups.
 #[derive(Debug, Default)]
 pub(super) struct Rankings {
-    groups: HashMap<(usize, u32), Ranked>,
+    groups: HashMap<Name, Ranked>,
 }
+
+/// The Service that decides, the index, and what the addresses are from.
+type Name = (usize, u32, Home);
 
 #[derive(Debug)]
-struct Ranked {
-    key: String,
-    nodes: Vec<String>,
+pub(super) struct Ranked {
+    pub(super) key: String,
+    pub(super) nodes: Vec<String>,
+    pub(super) interfaces: Vec<String>,
 }
 
-/// Groups with the same candidates.
-struct Domain<'a> {
-    candidates: &'a [Candidate],
-    /// Service and index of each.
-    names: Vec<(usize, u32)>,
-    groups: Vec<Group>,
+/// A group in the making.
+struct Draft<'a> {
+    holds: Vec<&'a Hold>,
+    /// VirtualIPs that exist.
+    members: Vec<usize>,
+}
+
+/// Reaches that were looked up, and node sets by number.
+struct Reaches<'c, 'a> {
+    cluster: &'c Cluster<'a>,
+    known: HashMap<(Option<PoolId>, Vec<usize>), (Reach, usize)>,
+    sets: HashMap<NodeSet, usize>,
 }
 
 impl Rankings {
-    pub(super) fn of<'a>(
-        cluster: &'a Cluster<'_>,
+    pub(super) fn of(
+        cluster: &Cluster<'_>,
         claimants: &[Claimant<'_>],
         inventory: &Inventory<'_>,
         allocation: &Allocation,
     ) -> Self {
-        let mut domains: Vec<Domain<'a>> = Vec::new();
-        for (service, (claimant, slots)) in claimants.iter().zip(&allocation.slots).enumerate() {
-            let Standing::Bound(class) = claimant.standing else { continue };
-            let Some(class) = cluster.classes.get(class) else { continue };
-            let domain = domain(&mut domains, &class.nodes);
-            let mut index = None;
-            for slot in slots.keys() {
-                // Slots are sorted by index: each index once.
-                if index != Some(slot.index) {
-                    index = Some(slot.index);
-                    let members = members(slots, slot.index, inventory);
-                    domain.names.push((service, slot.index));
-                    domain.groups.push(group(service, claimant, slot.index, &members));
-                }
-            }
-        }
+        let drafts = drafts(allocation);
+        let mut reaches = Reaches { cluster, known: HashMap::new(), sets: HashMap::new() };
+        // By number of the node set: the names and groups that are ranked together, in the order of the Services.
+        let mut domains: BTreeMap<usize, (NodeSet, Vec<Name>, Vec<Group>)> = BTreeMap::new();
         let mut rankings = Self::default();
-        for domain in domains {
-            let ranked = rank(domain.candidates, &domain.groups);
-            for ((name, group), order) in domain.names.into_iter().zip(domain.groups).zip(ranked) {
-                let nodes = order.iter().filter_map(|&node| domain.candidates.get(node));
-                let nodes = nodes.map(|candidate| candidate.name.clone()).collect();
-                rankings.groups.insert(name, Ranked { key: group.key, nodes });
+        for (name, draft) in drafts {
+            let Some(claimant) = claimants.get(name.0) else { continue };
+            let (nodes, number, interfaces) = reaches.of(name.2, claimant, &draft, claimants);
+            let group = group(name, claimant, &draft, inventory);
+            let ranked = Ranked { key: group.key.clone(), nodes: Vec::new(), interfaces };
+            rankings.groups.insert(name, ranked);
+            let (_, names, groups) = domains.entry(number).or_insert_with(|| (nodes, Vec::new(), Vec::new()));
+            names.push(name);
+            groups.push(group);
+        }
+        for (nodes, names, groups) in domains.into_values() {
+            let candidates = cluster.nodes.candidates(&nodes);
+            for (name, order) in names.into_iter().zip(rank(&candidates, &groups)) {
+                let order = order.iter().filter_map(|&node| candidates.get(node));
+                if let Some(ranked) = rankings.groups.get_mut(&name) {
+                    ranked.nodes = order.map(|candidate| candidate.name.clone()).collect();
+                }
             }
         }
         rankings
     }
 
-    /// The nodes of an index, best first.
-    pub(super) fn nodes(&self, service: usize, index: u32) -> Vec<String> {
-        self.groups.get(&(service, index)).map(|ranked| ranked.nodes.clone()).unwrap_or_default()
-    }
-
-    /// The key of an index.
-    pub(super) fn key(&self, service: usize, index: u32) -> String {
-        self.groups.get(&(service, index)).map(|ranked| ranked.key.clone()).unwrap_or_default()
+    /// The ranking of an address.
+    pub(super) fn of_hold(&self, hold: &Hold) -> Option<&Ranked> {
+        let (service, slot) = hold.owner()?;
+        self.groups.get(&(service, slot.index, hold.home))
     }
 }
 
-fn domain<'d, 'a>(domains: &'d mut Vec<Domain<'a>>, candidates: &'a [Candidate]) -> &'d mut Domain<'a> {
-    let position = domains.iter().position(|domain| domain.candidates == candidates).unwrap_or_else(|| {
-        domains.push(Domain { candidates, names: Vec::new(), groups: Vec::new() });
-        domains.len() - 1
+/// Every address whose ranking is decided, by group; IPv4 first in each.
+fn drafts(allocation: &Allocation) -> BTreeMap<Name, Draft<'_>> {
+    let mut drafts: BTreeMap<Name, Draft<'_>> = BTreeMap::new();
+    let kept = allocation.fates.iter().enumerate().filter_map(|(position, fate)| match fate {
+        Fate::Bound(hold) => Some((Some(position), hold)),
+        Fate::Untouched | Fate::Released(_) => None,
     });
-    domains.get_mut(position).expect("found or pushed above")
+    let made = allocation.fresh.iter().map(|fresh| (None, &fresh.hold));
+    let mut all: Vec<_> = kept.chain(made).collect();
+    all.sort_by_key(|(_, hold)| hold.owner().map(|(_, slot)| slot.family));
+    for (position, hold) in all {
+        let Some((service, slot)) = hold.owner().filter(|_| hold.home != Home::Recorded) else { continue };
+        let draft = drafts
+            .entry((service, slot.index, hold.home))
+            .or_insert_with(|| Draft { holds: Vec::new(), members: Vec::new() });
+        draft.holds.push(hold);
+        draft.members.extend(position);
+    }
+    drafts
 }
 
-/// The VirtualIPs of an index that exist, IPv4 first.
-fn members<'i, 'a>(
-    slots: &std::collections::BTreeMap<Slot, Place>,
-    index: u32,
-    inventory: &'i Inventory<'a>,
-) -> Vec<&'i Vip<'a>> {
-    let places = [Family::IPv4, Family::IPv6].map(|family| slots.get(&Slot { index, family }));
-    let positions = places.into_iter().flatten().filter_map(|place| match place {
-        Place::Has(position) => Some(*position),
-        Place::New(..) => None,
-    });
-    positions.filter_map(|position| inventory.vips.get(position)).collect()
+impl Reaches<'_, '_> {
+    /// The nodes of a group, the number of that set of nodes, and the interfaces.
+    fn of(
+        &mut self,
+        home: Home,
+        owner: &Claimant<'_>,
+        draft: &Draft<'_>,
+        claimants: &[Claimant<'_>],
+    ) -> (NodeSet, usize, Vec<String>) {
+        let holders = draft.holds.iter().flat_map(|hold| hold.holders.iter().map(|holder| holder.service));
+        let holders: BTreeSet<usize> = holders.collect();
+        let holders: Vec<&Claimant<'_>> = holders.into_iter().filter_map(|holder| claimants.get(holder)).collect();
+        let pool = match (home, owner.standing) {
+            (Home::Pool(pool), _) | (Home::Adopted, Standing::Class(pool)) => Some(pool),
+            (Home::Adopted | Home::Recorded, _) => None,
+        };
+        let labels: Vec<_> = holders.iter().map(|claimant| claimant.labels).collect();
+        let advertisements = self.cluster.advertisements(pool, &labels);
+        let (reach, number) = self.look_up(pool, advertisements);
+        match self.narrowed(&reach.nodes, &holders) {
+            None => (reach.nodes, number, reach.interfaces),
+            Some(nodes) => {
+                let number = self.number(&nodes);
+                (nodes, number, reach.interfaces)
+            }
+        }
+    }
+
+    fn look_up(&mut self, pool: Option<PoolId>, advertisements: Vec<usize>) -> (Reach, usize) {
+        if let Some(known) = self.known.get(&(pool, advertisements.clone())) {
+            return known.clone();
+        }
+        let reach = self.cluster.reach(pool, &advertisements);
+        let number = self.number(&reach.nodes);
+        self.known.insert((pool, advertisements), (reach.clone(), number));
+        (reach, number)
+    }
+
+    fn number(&mut self, nodes: &NodeSet) -> usize {
+        let next = self.sets.len();
+        match self.sets.get(nodes) {
+            Some(&number) => number,
+            None => {
+                self.sets.insert(nodes.clone(), next);
+                next
+            }
+        }
+    }
+
+    /// What endpoints leave of the nodes; `None`: all of them.
+    fn narrowed(&self, nodes: &NodeSet, holders: &[&Claimant<'_>]) -> Option<NodeSet> {
+        let mut local: Option<BTreeSet<usize>> = None;
+        let (mut somebody, mut anybody) = (false, false);
+        for claimant in holders {
+            let serving = self.cluster.endpoints.of(claimant.namespace, claimant.name)?;
+            somebody |= serving.is_anywhere();
+            match is_local(claimant.service) {
+                true => local
+                    .get_or_insert_default()
+                    .extend(serving.nodes().filter_map(|name| self.cluster.nodes.position(name))),
+                false => anybody |= serving.is_anywhere(),
+            }
+        }
+        if !somebody {
+            return Some(NodeSet::new());
+        }
+        let local = local?;
+        let left: NodeSet = nodes.iter().copied().filter(|(node, _)| local.contains(node)).collect();
+        if left.is_empty() && anybody { None } else { Some(left) }
+    }
 }
 
 /// The key is the first address's own, so that it outlives the Service it was made for. The current primary counts
 /// only if it was this Service's.
-fn group(service: usize, claimant: &Claimant<'_>, index: u32, members: &[&Vip<'_>]) -> Group {
+fn group((service, index, _): Name, claimant: &Claimant<'_>, draft: &Draft<'_>, inventory: &Inventory<'_>) -> Group {
+    let members: Vec<&Vip<'_>> = draft.members.iter().filter_map(|&position| inventory.vips.get(position)).collect();
     let ours = members.iter().find(|vip| {
         let named =
             |claim: &lb_api::virtual_ip::Claim| claim.namespace == claimant.namespace && claim.name == claimant.name;

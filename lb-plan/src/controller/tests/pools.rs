@@ -119,7 +119,7 @@ fn an_event_goes_after_an_hour_and_is_told_again_while_it_holds() {
     let mut world = world();
     world.count("web", "abc");
     world.settle();
-    assert_eq!(world.events.len(), 1);
+    assert_eq!(world.events.len(), 2, "what is wrong, and what it got");
     later(&mut world, 3601);
     world.settle();
 

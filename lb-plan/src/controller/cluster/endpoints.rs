@@ -1,0 +1,67 @@
+//! Which nodes have endpoints of which Service.
+//!
+//! An endpoint serves if it is ready, if nothing is said of its readiness, or if it is terminating and still serving
+//! (metallb.md section 2.4). Without a single EndpointSlice nothing is known of endpoints, and nothing is narrowed: a
+//! cluster always has one (of the Service `kubernetes`), a directory of manifests need not.
+
+use std::collections::{BTreeSet, HashMap};
+
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
+
+use crate::controller::Snapshot;
+
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+/// The endpoints of all Services.
+#[derive(Debug, Default)]
+pub(in crate::controller) struct Endpoints<'a> {
+    known: bool,
+    /// By namespace and name of the Service: the nodes. A Service that is not here has no serving endpoint.
+    serving: HashMap<&'a str, HashMap<&'a str, BTreeSet<&'a str>>>,
+}
+
+impl<'a> Endpoints<'a> {
+    pub(super) fn read(snapshot: &'a Snapshot) -> Self {
+        let mut serving: HashMap<&str, HashMap<&str, BTreeSet<&str>>> = HashMap::new();
+        for slice in &snapshot.endpoint_slices {
+            let Some((namespace, name)) = service_of(slice) else { continue };
+            for endpoint in slice.endpoints.iter().filter(|endpoint| serves(endpoint)) {
+                let nodes = serving.entry(namespace).or_default().entry(name).or_default();
+                nodes.extend(endpoint.node_name.as_deref());
+            }
+        }
+        Self { known: !snapshot.endpoint_slices.is_empty(), serving }
+    }
+
+    /// The nodes on which the Service has a serving endpoint. `None`: nothing is known.
+    pub(in crate::controller) fn of(&self, namespace: &str, name: &str) -> Option<Serving<'_, 'a>> {
+        self.known.then(|| Serving(self.serving.get(namespace).and_then(|names| names.get(name))))
+    }
+}
+
+/// The serving endpoints of one Service.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::controller) struct Serving<'e, 'a>(Option<&'e BTreeSet<&'a str>>);
+
+impl<'a> Serving<'_, 'a> {
+    /// Whether there is one anywhere, on a node or not.
+    pub(in crate::controller) fn is_anywhere(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// The nodes that have one.
+    pub(in crate::controller) fn nodes(&self) -> impl Iterator<Item = &'a str> {
+        self.0.into_iter().flatten().copied()
+    }
+}
+
+fn service_of(slice: &EndpointSlice) -> Option<(&str, &str)> {
+    let name = slice.metadata.labels.as_ref()?.get(SERVICE_NAME)?;
+    Some((slice.metadata.namespace.as_deref().unwrap_or_default(), name))
+}
+
+fn serves(endpoint: &Endpoint) -> bool {
+    let conditions = endpoint.conditions.as_ref();
+    let ready = conditions.and_then(|conditions| conditions.ready).unwrap_or(true);
+    ready || conditions.and_then(|conditions| conditions.serving).unwrap_or(false)
+}
