@@ -7,7 +7,7 @@ use std::{fs, fs::File, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
 use lb_api::VirtualIP;
-use lb_store::{Directory, Store, Writer};
+use lb_store::{Store, Writer};
 use nix::{
     errno::Errno,
     fcntl::{Flock, FlockArg},
@@ -72,9 +72,8 @@ async fn run(args: Run) -> anyhow::Result<()> {
     pins.prepare()?;
     let undo = Undo::load(&args.places.run_dir)?;
     let listener = admin::listen(args.listen).await?;
-    let store = Store::Directory(
-        Directory::open(&args.manifests, Writer::Agent(args.node.clone())).context("open the manifests")?,
-    );
+    let place = args.place();
+    let store = Store::open(&place, Writer::Agent(args.node.clone())).with_context(|| format!("open {place}"))?;
     let virtual_ips = store.reflect::<VirtualIP>();
     let (published, view) = watch::channel(View::default());
     let owner = Owner::start(args.clone(), pins.clone(), undo, virtual_ips.clone(), published)?;

@@ -4,6 +4,7 @@ use std::{convert::Infallible, fmt, net::SocketAddr, path::PathBuf, str::FromStr
 
 use clap::{Parser, Subcommand, ValueEnum};
 use lb_plan::agent::NamePatterns;
+use lb_store::Place;
 
 /// Makes this node answer ARP and NDP for the load balancer addresses it holds.
 #[derive(Debug, Parser)]
@@ -48,9 +49,12 @@ pub struct Cleanup {
 /// Arguments of `run`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Run {
-    /// Directory of manifests.
-    #[arg(long, env = "HERALD_MANIFESTS")]
-    pub manifests: PathBuf,
+    /// Directory of manifests, in place of an API server.
+    #[arg(long, env = "HERALD_MANIFESTS", conflicts_with = "kubeconfig")]
+    pub manifests: Option<PathBuf>,
+    /// File that names an API server. Without it and without --manifests: the cluster that this is a Pod of.
+    #[arg(long, env = "HERALD_KUBECONFIG")]
+    pub kubeconfig: Option<PathBuf>,
     /// The name of this node, as VirtualIPs rank it.
     #[arg(long, env = "HERALD_NODE")]
     pub node: String,
@@ -84,6 +88,17 @@ pub struct Run {
     /// What the kernel program logs: `frames` is a line for every frame it counts, which costs; for a lab.
     #[arg(long, env = "HERALD_EBPF_LOG", value_enum, default_value_t)]
     pub ebpf_log: EbpfLog,
+}
+
+impl Run {
+    /// Where the objects are.
+    pub fn place(&self) -> Place {
+        match (&self.manifests, &self.kubeconfig) {
+            (Some(path), _) => Place::Manifests(path.clone()),
+            (None, Some(path)) => Place::Kubeconfig(path.clone()),
+            (None, None) => Place::Cluster,
+        }
+    }
 }
 
 /// The level of the kernel program's log, fixed when it is loaded.

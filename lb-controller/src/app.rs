@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use lb_store::{Directory, Store, Writer};
+use lb_store::{Store, Writer};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -30,16 +30,17 @@ pub fn main(args: &Args) -> ExitCode {
 
 async fn run(args: &Args) -> anyhow::Result<()> {
     let listener = admin::listen(args.listen).await?;
-    let store = Store::Directory(Directory::open(&args.manifests, Writer::Controller)?);
+    let place = args.place();
+    let store = Store::open(&place, Writer::Controller)?;
     let metrics = Metrics::new()?;
     let (show, view) = watch::channel(View::default());
     let stop = stop_signal()?;
-    info!(manifests = %args.manifests.display(), listen = %args.listen, "the controller starts");
+    info!(objects = %place, listen = %args.listen, "the controller starts");
     let admin = admin::serve(listener, view, metrics.registry.clone());
     let passes = Passes::new(store, metrics, show, args.quarantine, args.configuration()).run(stop);
     tokio::select! {
         ended = admin => ended,
-        ended = passes => ended.context("follow the manifests"),
+        ended = passes => ended.context("follow the objects"),
     }
 }
 

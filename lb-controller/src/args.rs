@@ -5,14 +5,18 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Parser, ValueEnum};
 use jiff::SignedDuration;
 use lb_plan::controller::Configuration;
+use lb_store::Place;
 
 /// Allocates addresses to LoadBalancer Services and ranks the nodes that may hold them.
 #[derive(Debug, Clone, Parser)]
 #[command(version)]
 pub struct Args {
-    /// Directory of manifests.
-    #[arg(long, env = "HERALD_MANIFESTS")]
-    pub manifests: PathBuf,
+    /// Directory of manifests, in place of an API server.
+    #[arg(long, env = "HERALD_MANIFESTS", conflicts_with = "kubeconfig")]
+    pub manifests: Option<PathBuf>,
+    /// File that names an API server. Without it and without --manifests: the cluster that this is a Pod of.
+    #[arg(long, env = "HERALD_KUBECONFIG")]
+    pub kubeconfig: Option<PathBuf>,
     /// Where to serve /metrics, /healthz, /readyz and /state.
     #[arg(long, env = "HERALD_LISTEN", default_value = "127.0.0.1:7481")]
     pub listen: SocketAddr,
@@ -32,10 +36,19 @@ pub struct Args {
 }
 
 impl Args {
+    /// Where the objects are.
+    pub fn place(&self) -> Place {
+        match (&self.manifests, &self.kubeconfig) {
+            (Some(path), _) => Place::Manifests(path.clone()),
+            (None, Some(path)) => Place::Kubeconfig(path.clone()),
+            (None, None) => Place::Cluster,
+        }
+    }
+
     /// What decisions depend on. A directory's files are the user's: nothing in them is annotated.
     pub fn configuration(&self) -> Configuration {
         let lb_class = self.lb_class.clone().filter(|class| !class.is_empty());
-        Configuration { namespace: self.config_namespace.clone(), lb_class, annotates: false }
+        Configuration { namespace: self.config_namespace.clone(), lb_class, annotates: self.manifests.is_none() }
     }
 }
 

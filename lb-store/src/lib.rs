@@ -20,6 +20,8 @@ mod object;
 mod rejection;
 mod server;
 
+use std::{fmt, path::PathBuf};
+
 pub use directory::{Directory, Writer};
 pub use error::{CreateError, DeleteError, GetError, OpenError, Stopped, UpdateError};
 pub use listing::{Changes, Listing, Reflector};
@@ -36,7 +38,38 @@ pub enum Store {
     Server(Server),
 }
 
+/// Where objects are, as a command line says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A directory of manifests on this host.
+    Manifests(PathBuf),
+    /// The API server that this kubeconfig file names.
+    Kubeconfig(PathBuf),
+    /// The API server of the cluster that this process is a Pod of.
+    Cluster,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Manifests(path) => write!(f, "the manifests in {}", path.display()),
+            Self::Kubeconfig(path) => write!(f, "the API server of {}", path.display()),
+            Self::Cluster => f.write_str("the API server of the cluster"),
+        }
+    }
+}
+
 impl Store {
+    /// Opens the store at `place`. Who writes matters to a directory; an API server knows its writers by their
+    /// credentials.
+    pub fn open(place: &Place, writer: Writer) -> Result<Self, OpenError> {
+        Ok(match place {
+            Place::Manifests(path) => Self::Directory(Directory::open(path, writer)?),
+            Place::Kubeconfig(path) => Self::Server(Server::connect(Some(path))?),
+            Place::Cluster => Self::Server(Server::connect(None)?),
+        })
+    }
+
     /// Follows all objects of one kind. The first listing is there when [`Reflector::ready`] returns.
     pub fn reflect<K: Object>(&self) -> Reflector<K> {
         match self {

@@ -5,10 +5,7 @@
 use std::any::Any;
 
 use k8s_openapi::{
-    api::{
-        core::v1::{Node, Service},
-        events::v1::Event,
-    },
+    api::{core::v1::Node, discovery::v1::EndpointSlice, events::v1::Event},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
@@ -23,8 +20,8 @@ pub(crate) fn trim<K: Object>(object: &mut K) {
     let object: &mut dyn Any = object;
     if let Some(node) = object.downcast_mut::<Node>() {
         self::node(node);
-    } else if let Some(service) = object.downcast_mut::<Service>() {
-        self::service(service);
+    } else if let Some(slice) = object.downcast_mut::<EndpointSlice>() {
+        self::slice(slice);
     } else if let Some(event) = object.downcast_mut::<Event>() {
         self::event(event);
     }
@@ -57,11 +54,17 @@ fn node(node: &mut Node) {
     }
 }
 
-fn service(service: &mut Service) {
-    if let Some(spec) = &mut service.spec {
-        spec.cluster_ip = None;
-        spec.cluster_ips = None;
-        spec.session_affinity_config = None;
+/// Only where which endpoint serves matters: a Pod that comes back elsewhere on its node is no news.
+fn slice(slice: &mut EndpointSlice) {
+    slice.ports = None;
+    slice.metadata.annotations = None;
+    slice.metadata.owner_references = None;
+    for endpoint in &mut slice.endpoints {
+        endpoint.addresses = Vec::new();
+        endpoint.hints = None;
+        endpoint.hostname = None;
+        endpoint.target_ref = None;
+        endpoint.zone = None;
     }
 }
 
