@@ -59,48 +59,52 @@ fn the_class_is_deckhouses() {
     assert_eq!(tree["metadata"]["labels"]["module"], "metallb");
 }
 
-/// MetalLB's definitions, field by field (metallb.md sections 1.1, 1.2, 1.6, 1.7 and 1.9).
+/// Kind, plural, fields of the spec and of the status, and printer columns.
+type Kind = (&'static str, &'static str, &'static [&'static str], &'static [&'static str], &'static [&'static str]);
+
+/// MetalLB's definitions (metallb.md sections 1.1, 1.2, 1.6, 1.7 and 1.9).
+const METALLB: [Kind; 5] = [
+    (
+        "IPAddressPool",
+        "ipaddresspools",
+        &["addresses", "autoAssign", "avoidBuggyIPs", "serviceAllocation"],
+        &["assignedIPv4", "assignedIPv6", "availableIPv4", "availableIPv6"],
+        &["Auto Assign", "Avoid Buggy IPs", "Addresses"],
+    ),
+    (
+        "L2Advertisement",
+        "l2advertisements",
+        &[
+            "interfaces",
+            "ipAddressPoolSelectors",
+            "ipAddressPools",
+            "nodeSelectors",
+            "preferredNodeSelectors",
+            "serviceSelectors",
+        ],
+        &[],
+        &["IPAddressPools", "IPAddressPool Selectors", "Interfaces", "Node Selectors"],
+    ),
+    ("Community", "communities", &["communities"], &[], &[]),
+    (
+        "ServiceL2Status",
+        "servicel2statuses",
+        &[],
+        &["interfaces", "node", "serviceName", "serviceNamespace"],
+        &["Allocated Node", "Service Name", "Service Namespace"],
+    ),
+    (
+        "ConfigurationState",
+        "configurationstates",
+        &[],
+        &["conditions", "errorSummary", "result"],
+        &["Result", "ErrorSummary", "Age"],
+    ),
+];
+
 #[test]
 fn metallbs_kinds_are_metallbs() {
-    let kinds: [(&str, &str, &[&str], &[&str], &[&str]); 5] = [
-        (
-            "IPAddressPool",
-            "ipaddresspools",
-            &["addresses", "autoAssign", "avoidBuggyIPs", "serviceAllocation"],
-            &["assignedIPv4", "assignedIPv6", "availableIPv4", "availableIPv6"],
-            &["Auto Assign", "Avoid Buggy IPs", "Addresses"],
-        ),
-        (
-            "L2Advertisement",
-            "l2advertisements",
-            &[
-                "interfaces",
-                "ipAddressPoolSelectors",
-                "ipAddressPools",
-                "nodeSelectors",
-                "preferredNodeSelectors",
-                "serviceSelectors",
-            ],
-            &[],
-            &["IPAddressPools", "IPAddressPool Selectors", "Interfaces", "Node Selectors"],
-        ),
-        ("Community", "communities", &["communities"], &[], &[]),
-        (
-            "ServiceL2Status",
-            "servicel2statuses",
-            &[],
-            &["interfaces", "node", "serviceName", "serviceNamespace"],
-            &["Allocated Node", "Service Name", "Service Namespace"],
-        ),
-        (
-            "ConfigurationState",
-            "configurationstates",
-            &[],
-            &["conditions", "errorSummary", "result"],
-            &["Result", "ErrorSummary", "Age"],
-        ),
-    ];
-    for (kind, plural, spec, status, columns) in kinds {
+    for (kind, plural, spec, status, columns) in METALLB {
         let tree = definition(kind);
         assert_eq!(tree["metadata"]["name"], format!("{plural}.metallb.io"));
         assert_eq!(tree["spec"]["scope"], "Namespaced", "{kind}");
@@ -118,17 +122,23 @@ fn metallbs_kinds_are_metallbs() {
         let shown: Vec<String> = shown.filter_map(|column| column["name"].as_str().map(str::to_owned)).collect();
         assert_eq!(shown, owned(columns), "{kind}");
     }
+}
+
+#[test]
+fn what_metallb_requires_and_limits_is_required_and_limited() {
     let pool = definition("IPAddressPool");
     let schema = &pool["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
-    assert_eq!(
-        (&schema["required"], &schema["properties"]["spec"]["required"]),
-        (&json!(["spec"]), &json!(["addresses"]))
-    );
+    let required = (&schema["required"], &schema["properties"]["spec"]["required"]);
+    assert_eq!(required, (&json!(["spec"]), &json!(["addresses"])));
     assert_eq!(schema["properties"]["status"]["required"].as_array().map(Vec::len), Some(4));
     assert_eq!(schema["properties"]["spec"]["properties"]["autoAssign"]["default"], true);
-    let weight = definition("L2Advertisement");
-    let weight = weight.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/preferredNodeSelectors/items/properties/weight");
-    assert_eq!(weight.map(|weight| (&weight["minimum"], &weight["maximum"])), Some((&json!(1), &json!(100))));
+    let tree = definition("L2Advertisement");
+    let schema = &tree["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    assert_eq!(schema.get("required"), None);
+    let preferred = &schema["properties"]["spec"]["properties"]["preferredNodeSelectors"]["items"];
+    assert_eq!(preferred["required"], json!(["preference", "weight"]));
+    let weight = &preferred["properties"]["weight"];
+    assert_eq!((&weight["minimum"], &weight["maximum"]), (&json!(1), &json!(100)));
 }
 
 fn owned(names: &[&str]) -> Vec<String> {

@@ -1,9 +1,12 @@
 //! Whole plans, applied to a small world that keeps objects as a store does.
 
 mod addresses;
+mod adoption;
 mod classes;
 mod histories;
 mod metallb;
 mod pools;
 mod quiet;
+mod reach;
+mod sharing;
 mod world;
