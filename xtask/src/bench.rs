@@ -67,6 +67,15 @@ enum Soak {
     },
     /// 10,000,000 random frames on the host, 100,000 through the kernel program.
     Frames,
+    /// The kube suite against another version of Kubernetes.
+    Kube {
+        /// Which, as `1.33`; without one the newest.
+        #[arg(long)]
+        version: Option<String>,
+        /// Arguments of the test binaries, after `--`.
+        #[arg(last = true)]
+        more: Vec<String>,
+    },
 }
 
 /// `cargo xtask bench`.
@@ -99,6 +108,7 @@ pub(crate) fn soak(workspace: &Workspace, args: &SoakArgs) -> Result<Passed> {
             suite::run_alone(workspace, "lb-tests-packet", "agree", ("HERALD_KERNEL_FRAMES", "100000"))?;
             Ok(Passed::Whole)
         }
+        Soak::Kube { version, more } => suite::kube(workspace, version.as_deref(), more),
     }
 }
 

@@ -24,6 +24,7 @@ const TABLE: &[(&str, May)] = &[
     ("xtask", May::These(&[])),
     ("lb-tests", May::Everything),
     ("lb-tests-packet", May::Everything),
+    ("lb-tests-kube", May::Everything),
 ];
 
 /// Every difference between the table and the workspace, one sentence each. Pure.

@@ -14,6 +14,7 @@ mod deps;
 mod ebpf;
 mod elf;
 mod exit;
+mod kube;
 mod lab;
 mod metadata;
 mod output;
@@ -38,7 +39,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Installs what is missing: the BPF compiler, the linker, the lab's tools. Other commands call it on demand.
+    /// Installs what is missing: the BPF compiler, the linker, the lab's tools, a control plane. Other commands call it
+    /// on demand.
     Setup,
     /// Builds the kernel programs into `target/bpf/` and prints their sizes.
     BuildEbpf(ebpf::Args),

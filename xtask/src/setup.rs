@@ -4,6 +4,7 @@
 //! Must not: install what another command did not ask for. Each command names the parts it needs.
 
 use std::{
+    ffi::OsString,
     fs::{self, File},
     path::{Path, PathBuf},
     process::Command,
@@ -39,20 +40,33 @@ const LAB_PROGRAMS: &[(&str, &str)] = &[
     ("tcpdump", "tcpdump"),
 ];
 
+/// What kube-proxy runs in its two modes.
+const KUBE_PROGRAMS: &[(&str, &str)] = &[("iptables", "iptables"), ("nft", "nftables")];
+
 /// `cargo xtask setup`: everything.
 pub(crate) fn run(workspace: &Workspace) -> Result<Passed> {
     println!("tools are kept in {}", workspace.cache.display());
     crate::ebpf::prepare(workspace, None)?;
     lab(workspace)?;
+    kube(workspace, None)?;
     println!("everything is set up");
     Ok(Passed::Whole)
+}
+
+/// A control plane of a version (the newest without one), and what kube-proxy runs. Returns where the programs are, as
+/// a list of folders.
+pub(crate) fn kube(workspace: &Workspace, version: Option<&str>) -> Result<OsString> {
+    {
+        let _lock = lock(workspace)?;
+        install(absent_programs(KUBE_PROGRAMS))?;
+    }
+    crate::kube::prepare(workspace, version)
 }
 
 /// The lab's programs, and the file system for pinned maps.
 pub(crate) fn lab(workspace: &Workspace) -> Result<()> {
     let _lock = lock(workspace)?;
-    let missing = |(program, package): &(&str, &'static str)| process::find(program).is_none().then_some(*package);
-    install(LAB_PROGRAMS.iter().filter_map(missing).collect())?;
+    install(absent_programs(LAB_PROGRAMS))?;
     let mounts = fs::read_to_string("/proc/mounts").context("reading /proc/mounts")?;
     if !has_bpffs(&mounts) {
         println!("mounting the BPF file system on /sys/fs/bpf");
@@ -106,7 +120,7 @@ fn is_linker(file: &Path) -> bool {
 }
 
 /// One set-up at a time on a machine; the lock ends with the file.
-fn lock(workspace: &Workspace) -> Result<File> {
+pub(crate) fn lock(workspace: &Workspace) -> Result<File> {
     let path = workspace.cache.join("setup.lock");
     fs::create_dir_all(&workspace.cache).with_context(|| format!("creating {}", workspace.cache.display()))?;
     let file = File::create(&path).with_context(|| format!("opening {}", path.display()))?;
@@ -142,6 +156,12 @@ fn apt(verb: &[&str], packages: &[&str]) -> Result<Command> {
     apt.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "--yes", "--no-install-recommends"]);
     apt.args(verb).args(packages);
     Ok(apt)
+}
+
+/// The packages of programs that are not there.
+fn absent_programs(programs: &[(&str, &'static str)]) -> Vec<&'static str> {
+    let absent = programs.iter().filter(|(program, _)| process::find(program).is_none());
+    absent.map(|(_, package)| *package).collect()
 }
 
 fn not_installed<'a>(packages: &[&'a str]) -> Vec<&'a str> {

@@ -3,6 +3,7 @@
 //! Building is not part of a suite's time: budgets are for a warm build folder.
 
 use std::{
+    ffi::OsString,
     process::Command,
     time::{Duration, Instant},
 };
@@ -13,6 +14,7 @@ use clap::ValueEnum;
 use crate::{
     bench, ebpf,
     exit::Passed,
+    kube,
     output::Tally,
     process::{self, Line},
     setup,
@@ -43,16 +45,19 @@ pub(crate) enum Suite {
     Packet,
     /// Controller and agents in network namespaces.
     Lab,
+    /// A real control plane, built once, over the lab's nodes.
+    Kube,
 }
 
 impl Suite {
-    const ALL: [Self; 3] = [Self::Pure, Self::Packet, Self::Lab];
+    const ALL: [Self; 4] = [Self::Pure, Self::Packet, Self::Lab, Self::Kube];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Pure => "pure",
             Self::Packet => "packet",
             Self::Lab => "lab",
+            Self::Kube => "kube",
         }
     }
 
@@ -62,6 +67,7 @@ impl Suite {
             Self::Pure => 4 * 60,
             Self::Packet => 2 * 60,
             Self::Lab => 4 * 60,
+            Self::Kube => 9 * 60,
         })
     }
 
@@ -70,7 +76,8 @@ impl Suite {
         match self {
             Self::Packet => package == "lb-tests-packet",
             Self::Lab => package == "lb-tests",
-            Self::Pure => !Self::Packet.has(package) && !Self::Lab.has(package),
+            Self::Kube => package == "lb-tests-kube",
+            Self::Pure => ![Self::Packet, Self::Lab, Self::Kube].iter().any(|suite| suite.has(package)),
         }
     }
 
@@ -78,7 +85,7 @@ impl Suite {
     const fn is_root(self) -> bool {
         match self {
             Self::Pure => false,
-            Self::Packet | Self::Lab => true,
+            Self::Packet | Self::Lab | Self::Kube => true,
         }
     }
 }
@@ -101,13 +108,22 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<Passed> {
     if suites.iter().any(|suite| suite.is_root()) {
         setup::lab(workspace)?;
     }
+    let programs = if suites.contains(&Suite::Kube) { Some(setup::kube(workspace, None)?) } else { None };
     let built = build(workspace)?;
     let mut ran = Vec::new();
     for suite in suites {
         println!("── suite {}", suite.name());
-        ran.push(one(workspace, suite, &built, &args.more)?);
+        let programs = programs.as_ref().filter(|_| suite == Suite::Kube);
+        ran.push(one(workspace, suite, &built, programs, &args.more)?);
     }
     conclude(ran)
+}
+
+/// Runs the kube suite against a version of Kubernetes.
+pub(crate) fn kube(workspace: &Workspace, version: Option<&str>, more: &[String]) -> Result<Passed> {
+    let programs = setup::kube(workspace, version)?;
+    let built = build(workspace)?;
+    conclude(vec![one(workspace, Suite::Kube, &built, Some(&programs), more)?])
 }
 
 /// Runs one test program by itself, as root, with a variable that says how long it goes on.
@@ -135,12 +151,26 @@ fn build(workspace: &Workspace) -> Result<Vec<Test>> {
     tests(&messages)
 }
 
-fn one(workspace: &Workspace, suite: Suite, built: &[Test], more: &[String]) -> Result<Ran> {
+/// `programs` says where a control plane is, to a suite that runs one.
+fn one(
+    workspace: &Workspace,
+    suite: Suite,
+    built: &[Test],
+    programs: Option<&OsString>,
+    more: &[String],
+) -> Result<Ran> {
     let started = Instant::now();
     let mut tally = Tally::default();
     let mut commands = Vec::new();
     for test in built.iter().filter(|test| suite.has(&test.package)) {
-        let mut command = if suite.is_root() { process::as_root(&test.program)? } else { Command::new(&test.program) };
+        let mut command = if suite.is_root() { process::as_root("env")? } else { Command::new("env") };
+        if let Some(programs) = programs {
+            // sudo may clear the environment, so the variable goes on the command line.
+            let mut variable = OsString::from(format!("{}=", kube::PROGRAMS));
+            variable.push(programs);
+            command.arg(variable);
+        }
+        command.arg(&test.program);
         command.current_dir(&test.folder).args(more);
         commands.push((test.to_string(), command));
     }
