@@ -172,8 +172,13 @@ impl Directory {
     }
 
     pub(crate) async fn get<K: Object>(&self, key: &Key) -> Result<Option<K>, GetError> {
-        let key = key.clone();
-        Ok(self.order(move |state| state.get::<K>(&key)).await?)
+        let look = |key: Key| self.order(move |state| state.get::<K>(&key));
+        if let Some(found) = look(key.clone()).await? {
+            return Ok(Some(found));
+        }
+        // A file that was just written may not have been noticed.
+        self.catch_up().await?;
+        Ok(look(key.clone()).await?)
     }
 
     async fn order<T: Send + 'static>(

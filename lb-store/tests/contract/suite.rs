@@ -1,44 +1,55 @@
-//! The store contract, written over [`Store`]: every back end passes this suite.
+//! The store contract, written over [`Store`]: every back end passes these cases.
 //!
 //! A back end is what [`Backend`] names. Nothing here knows where objects are kept.
 
-mod support;
+use std::{future::Future, sync::Arc, time::Duration};
 
-use k8s_openapi::api::core::v1::Service;
-use lb_api::{VirtualIP, VirtualIPStatus};
-use lb_store::{CreateError, DeleteError, Preconditions, Reflector, Store, UpdateError, Writer};
-use support::{key, open, until, virtual_ip};
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use kube::core::ObjectMeta;
+use lb_api::{MetalLoadBalancerClass, VirtualIP, VirtualIPSpec, VirtualIPStatus};
+use lb_store::{CreateError, DeleteError, Key, Listing, Object, Preconditions, Reflector, Store, UpdateError};
 
-/// A place for one test, with what a test must do behind a store's back.
-struct Backend {
-    dir: tempfile::TempDir,
-}
+/// Nothing that is waited for takes longer.
+const LIMIT: Duration = Duration::from_secs(20);
 
-impl Backend {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("temporary directory") }
-    }
-
+/// An empty place for one case, with what happens behind a store's back.
+pub trait Backend {
     /// The controller's store.
-    fn controller(&self) -> Store {
-        open(self.dir.path(), Writer::Controller)
-    }
-
+    fn controller(&self) -> Store;
     /// The store of a node's agent.
-    fn agent(&self, node: &str) -> Store {
-        open(self.dir.path(), Writer::Agent(node.into()))
-    }
-
-    /// A user applies a Service.
-    fn apply(&self, name: &str, port: u16) {
-        support::manifest(self.dir.path(), &format!("{name}.yaml"), &support::service(name, port));
-    }
-
-    /// A user deletes a Service.
-    fn withdraw(&self, name: &str) {
-        std::fs::remove_file(self.dir.path().join(format!("{name}.yaml"))).expect("was applied");
-    }
+    fn agent(&self, node: &str) -> Store;
+    /// A user applies a LoadBalancer Service of this name and port to the namespace `default`.
+    fn apply(&self, name: &str, port: u16) -> impl Future<Output = ()>;
+    /// A user deletes it.
+    fn withdraw(&self, name: &str) -> impl Future<Output = ()>;
+    /// A user applies a MetalLoadBalancerClass with this pool.
+    fn apply_class(&self, name: &str, pool: &str) -> impl Future<Output = ()>;
 }
+
+/// Hands the names of all cases to a macro.
+macro_rules! cases {
+    ($each:ident) => {
+        $each! {
+            a_follower_gets_the_list_and_then_the_changes,
+            nothing_is_concluded_before_the_first_list_is_complete,
+            of_two_creators_one_wins,
+            create_refuses_a_name_that_a_user_has_taken,
+            create_refuses_what_would_be_rejected_and_says_all_of_it,
+            create_writes_no_status,
+            an_update_with_a_stale_version_conflicts,
+            what_does_not_exist_is_not_found,
+            versions_and_generations_count_what_they_should,
+            a_status_with_a_stale_version_conflicts_and_without_one_does_not,
+            the_newest_status_counts_whoever_wrote_it,
+            a_deletion_needs_the_object_that_was_judged,
+            after_sync_listings_show_what_was_written,
+            a_restart_finds_the_same_objects,
+            the_generation_of_a_users_object_counts_its_specs,
+            a_live_look_sees_what_is_there_and_that_nothing_is,
+        }
+    };
+}
+pub(crate) use cases;
 
 fn held(holder: &str) -> Option<VirtualIPStatus> {
     Some(VirtualIPStatus { holder: Some(holder.into()), ..VirtualIPStatus::default() })
@@ -52,33 +63,30 @@ async fn see(addresses: &mut Reflector<VirtualIP>, name: &str, version: &Option<
     .await;
 }
 
-#[tokio::test]
-async fn a_follower_gets_the_list_and_then_the_changes() {
-    let backend = Backend::new();
-    backend.apply("a", 80);
+pub async fn a_follower_gets_the_list_and_then_the_changes(backend: impl Backend) {
+    backend.apply("a", 80).await;
     let store = backend.controller();
     let mut services = store.reflect::<Service>();
     services.ready().await.expect("runs");
-    assert_eq!(support::port(&services.current(), "a"), Some(80));
+    assert_eq!(port(&services.current(), "a"), Some(80));
 
-    backend.apply("a", 81);
-    backend.apply("b", 90);
-    until(&mut services, "both", |l| support::port(l, "a") == Some(81) && support::port(l, "b") == Some(90)).await;
-    backend.withdraw("a");
-    let listing = until(&mut services, "b alone", |l| l.objects.len() == 1).await;
-    assert!(listing.is_gone(&support::service_key("a")));
-    assert!(!listing.is_gone(&support::service_key("b")));
+    backend.apply("a", 81).await;
+    backend.apply("b", 90).await;
+    until(&mut services, "both", |l| port(l, "a") == Some(81) && port(l, "b") == Some(90)).await;
+    backend.withdraw("a").await;
+    let listing = until(&mut services, "b alone", |l| names(l) == ["b"]).await;
+    assert!(listing.is_gone(&service_key("a")));
+    assert!(!listing.is_gone(&service_key("b")));
 }
 
-#[tokio::test]
-async fn nothing_is_concluded_before_the_first_list_is_complete() {
-    let listing = lb_store::Listing::<Service>::default();
-    assert!(!listing.is_gone(&support::service_key("a")));
+pub async fn nothing_is_concluded_before_the_first_list_is_complete(backend: impl Backend) {
+    let services = backend.controller().reflect::<Service>();
+    let first = services.current();
+    assert_eq!(first.is_gone(&service_key("a")), first.synced);
+    assert!(!Listing::<Service>::default().is_gone(&service_key("a")));
 }
 
-#[tokio::test]
-async fn of_two_creators_one_wins() {
-    let backend = Backend::new();
+pub async fn of_two_creators_one_wins(backend: impl Backend) {
     let (one, two) = (backend.controller(), backend.agent("node-1"));
     for round in 1..=50 {
         let (mut first, mut second) =
@@ -99,21 +107,16 @@ async fn of_two_creators_one_wins() {
     }
 }
 
-#[tokio::test]
-async fn create_refuses_a_name_that_a_user_has_taken() {
-    let backend = Backend::new();
-    backend.apply("a", 80);
+pub async fn create_refuses_a_name_that_a_user_has_taken(backend: impl Backend) {
+    backend.apply("a", 80).await;
     let store = backend.controller();
     let mut services = store.reflect::<Service>();
-    let listing = until(&mut services, "a", |l| l.objects.len() == 1).await;
-    let service = (**listing.objects.values().next().expect("one")).clone();
-    assert!(matches!(store.create(&service).await, Err(CreateError::AlreadyExists(_))));
+    until(&mut services, "a", |l| names(l) == ["a"]).await;
+    assert!(matches!(store.create(&service("a", 80)).await, Err(CreateError::AlreadyExists(_))));
 }
 
-#[tokio::test]
-async fn create_refuses_what_would_be_rejected_and_says_all_of_it() {
-    let store = Backend::new();
-    let store = store.controller();
+pub async fn create_refuses_what_would_be_rejected_and_says_all_of_it(backend: impl Backend) {
+    let store = backend.controller();
     let mut bad = virtual_ip("192.0.2.1");
     bad.spec.nodes = vec!["node-1".into(), "node-1".into()];
     bad.spec.address = "192.0.2.2".into();
@@ -122,18 +125,14 @@ async fn create_refuses_what_would_be_rejected_and_says_all_of_it() {
     assert_eq!(fields, ["metadata.name", "spec.nodes[1]"]);
 }
 
-#[tokio::test]
-async fn create_writes_no_status() {
-    let backend = Backend::new();
+pub async fn create_writes_no_status(backend: impl Backend) {
     let store = backend.controller();
     let mut object = virtual_ip("192.0.2.1");
     object.status = held("node-1");
     assert_eq!(store.create(&object).await.expect("free").status, None);
 }
 
-#[tokio::test]
-async fn an_update_with_a_stale_version_conflicts() {
-    let backend = Backend::new();
+pub async fn an_update_with_a_stale_version_conflicts(backend: impl Backend) {
     let store = backend.controller();
     let first = store.create(&virtual_ip("192.0.2.1")).await.expect("free");
     let mut newer = first.clone();
@@ -150,9 +149,7 @@ async fn an_update_with_a_stale_version_conflicts() {
     assert!(matches!(store.update(&first).await, Err(UpdateError::Conflict(_))));
 }
 
-#[tokio::test]
-async fn what_does_not_exist_is_not_found() {
-    let backend = Backend::new();
+pub async fn what_does_not_exist_is_not_found(backend: impl Backend) {
     let store = backend.controller();
     let object = virtual_ip("192.0.2.1");
     assert!(matches!(store.update(&object).await, Err(UpdateError::NotFound(_))));
@@ -162,9 +159,7 @@ async fn what_does_not_exist_is_not_found() {
     assert!(matches!(deleted, Err(DeleteError::NotFound(_))));
 }
 
-#[tokio::test]
-async fn versions_and_generations_count_what_they_should() {
-    let backend = Backend::new();
+pub async fn versions_and_generations_count_what_they_should(backend: impl Backend) {
     let store = backend.controller();
     let created = store.create(&virtual_ip("192.0.2.1")).await.expect("free");
     assert_eq!(created.metadata.generation, Some(1));
@@ -198,9 +193,7 @@ async fn versions_and_generations_count_what_they_should() {
     assert_eq!(again, respecified, "an update that changes nothing is none");
 }
 
-#[tokio::test]
-async fn a_status_with_a_stale_version_conflicts_and_without_one_does_not() {
-    let backend = Backend::new();
+pub async fn a_status_with_a_stale_version_conflicts_and_without_one_does_not(backend: impl Backend) {
     let store = backend.controller();
     let mut stale = store.create(&virtual_ip("192.0.2.1")).await.expect("free");
     stale.status = held("node-1");
@@ -214,9 +207,7 @@ async fn a_status_with_a_stale_version_conflicts_and_without_one_does_not() {
     assert_eq!(repeated, written, "writing the same status is no change");
 }
 
-#[tokio::test]
-async fn the_newest_status_counts_whoever_wrote_it() {
-    let backend = Backend::new();
+pub async fn the_newest_status_counts_whoever_wrote_it(backend: impl Backend) {
     let (controller, one, two) = (backend.controller(), backend.agent("node-1"), backend.agent("node-2"));
     let mut object = controller.create(&virtual_ip("192.0.2.1")).await.expect("free");
     let mut all = Vec::new();
@@ -235,9 +226,7 @@ async fn the_newest_status_counts_whoever_wrote_it() {
     }
 }
 
-#[tokio::test]
-async fn a_deletion_needs_the_object_that_was_judged() {
-    let backend = Backend::new();
+pub async fn a_deletion_needs_the_object_that_was_judged(backend: impl Backend) {
     let store = backend.controller();
     let mut addresses = store.reflect::<VirtualIP>();
     let first = store.create(&virtual_ip("192.0.2.1")).await.expect("free");
@@ -256,11 +245,10 @@ async fn a_deletion_needs_the_object_that_was_judged() {
     assert_eq!(again.metadata.generation, Some(1));
 }
 
-#[tokio::test]
-async fn after_sync_listings_show_what_was_written() {
-    let backend = Backend::new();
+pub async fn after_sync_listings_show_what_was_written(backend: impl Backend) {
     let store = backend.controller();
-    let addresses = store.reflect::<VirtualIP>();
+    let mut addresses = store.reflect::<VirtualIP>();
+    addresses.ready().await.expect("runs");
     for round in 1..=100 {
         store.create(&virtual_ip(&format!("192.0.2.{round}"))).await.expect("free");
         store.sync().await.expect("runs");
@@ -268,43 +256,114 @@ async fn after_sync_listings_show_what_was_written() {
     }
 }
 
-#[tokio::test]
-async fn a_restart_finds_the_same_objects() {
-    let backend = Backend::new();
-    backend.apply("a", 80);
+pub async fn a_restart_finds_the_same_objects(backend: impl Backend) {
+    backend.apply_class("a", "192.0.2.0/24").await;
     let store = backend.controller();
-    let mut services = store.reflect::<Service>();
-    until(&mut services, "a", |l| support::port(l, "a") == Some(80)).await;
-    backend.apply("a", 81);
-    let before = until(&mut services, "the edit", |l| support::port(l, "a") == Some(81)).await;
+    let mut classes = store.reflect::<MetalLoadBalancerClass>();
+    until(&mut classes, "a", |l| pool(l, "a") == Some("192.0.2.0/24")).await;
+    backend.apply_class("a", "192.0.2.0/25").await;
+    let before = until(&mut classes, "the edit", |l| pool(l, "a") == Some("192.0.2.0/25")).await;
     let mut address = store.create(&virtual_ip("192.0.2.1")).await.expect("free");
     address.status = held("node-1");
     let address = store.write_status(&address).await.expect("fresh");
-    drop((store, services));
+    drop((store, classes));
 
     let store = backend.controller();
-    let mut services = store.reflect::<Service>();
-    let after = until(&mut services, "a", |l| l.objects.len() == 1).await;
+    let mut classes = store.reflect::<MetalLoadBalancerClass>();
+    let after = until(&mut classes, "a", |l| l.objects.len() == 1).await;
     assert_eq!(after.objects, before.objects);
-    assert_eq!(after.objects[&support::service_key("a")].metadata.generation, Some(2));
+    assert_eq!(after.objects[&key("a")].metadata.generation, Some(2));
     let mut addresses = store.reflect::<VirtualIP>();
     let found = until(&mut addresses, "the address", |l| l.objects.len() == 1).await;
     assert_eq!(*found.objects[&key("192.0.2.1")], address);
 }
 
-#[tokio::test]
-async fn the_generation_of_a_users_object_counts_its_specs() {
-    let backend = Backend::new();
-    backend.apply("a", 80);
+pub async fn the_generation_of_a_users_object_counts_its_specs(backend: impl Backend) {
+    backend.apply_class("a", "192.0.2.0/24").await;
     let store = backend.controller();
-    let mut services = store.reflect::<Service>();
-    let generation = |l: &lb_store::Listing<Service>| {
-        l.objects.get(&support::service_key("a")).and_then(|service| service.metadata.generation)
-    };
-    for (port, want) in [(80, 1), (81, 2), (80, 3)] {
-        backend.apply("a", port);
-        let done = |l: &lb_store::Listing<Service>| support::port(l, "a") == Some(port.into());
-        let listing = until(&mut services, "the edit", done).await;
-        assert_eq!(generation(&listing), Some(want));
+    let mut classes = store.reflect::<MetalLoadBalancerClass>();
+    for (range, want) in [("192.0.2.0/24", 1), ("192.0.2.0/25", 2), ("192.0.2.0/24", 3)] {
+        backend.apply_class("a", range).await;
+        let listing = until(&mut classes, "the edit", |l| pool(l, "a") == Some(range)).await;
+        assert_eq!(listing.objects[&key("a")].metadata.generation, Some(want));
     }
+}
+
+pub async fn a_live_look_sees_what_is_there_and_that_nothing_is(backend: impl Backend) {
+    let store = backend.controller();
+    let looked = store.get::<Service>(&service_key("a")).await.expect("can be read");
+    assert_eq!(looked, None);
+    backend.apply("a", 80).await;
+    let looked = store.get::<Service>(&service_key("a")).await.expect("can be read").expect("was applied");
+    assert_eq!(looked.metadata.name.as_deref(), Some("a"));
+}
+
+/// Waits for a listing that satisfies `condition`.
+async fn until<K: Object>(
+    reflector: &mut Reflector<K>,
+    what: &str,
+    condition: impl Fn(&Listing<K>) -> bool,
+) -> Arc<Listing<K>> {
+    let waiting = async {
+        loop {
+            let listing = reflector.current();
+            if listing.synced && condition(&listing) {
+                return listing;
+            }
+            reflector.changed().await.expect("the store runs");
+        }
+    };
+    match tokio::time::timeout(LIMIT, waiting).await {
+        Ok(listing) => listing,
+        Err(_) => panic!("waited for: {what}; there is {:#?}", reflector.current()),
+    }
+}
+
+/// The Services that a user applied: an API server has one of its own.
+fn names(listing: &Listing<Service>) -> Vec<&str> {
+    listing.objects.keys().map(|key| key.name.as_str()).filter(|name| *name != "kubernetes").collect()
+}
+
+fn port(listing: &Listing<Service>, name: &str) -> Option<i32> {
+    let service = listing.objects.get(&service_key(name))?;
+    service.spec.as_ref()?.ports.as_ref()?.first().map(|port| port.port)
+}
+
+fn pool<'a>(listing: &'a Listing<MetalLoadBalancerClass>, name: &str) -> Option<&'a str> {
+    listing.objects.get(&key(name))?.spec.address_pool.first().map(String::as_str)
+}
+
+/// A LoadBalancer Service in the namespace `default`, as a user would write it.
+pub fn service(name: &str, port: u16) -> Service {
+    Service {
+        metadata: ObjectMeta { name: Some(name.into()), namespace: Some("default".into()), ..ObjectMeta::default() },
+        spec: Some(ServiceSpec {
+            type_: Some("LoadBalancer".into()),
+            ports: Some(vec![ServicePort { port: port.into(), ..ServicePort::default() }]),
+            ..ServiceSpec::default()
+        }),
+        status: None,
+    }
+}
+
+fn service_key(name: &str) -> Key {
+    Key { namespace: "default".into(), name: name.into() }
+}
+
+fn virtual_ip(address: &str) -> VirtualIP {
+    VirtualIP {
+        metadata: ObjectMeta { name: Some(address.into()), ..ObjectMeta::default() },
+        spec: VirtualIPSpec {
+            address: address.into(),
+            pool: "ingress".into(),
+            ranking_key: "key".into(),
+            nodes: vec!["node-1".into()],
+            ..VirtualIPSpec::default()
+        },
+        status: None,
+    }
+}
+
+fn key(name: &str) -> Key {
+    Key { namespace: String::new(), name: name.into() }
 }
