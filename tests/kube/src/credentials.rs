@@ -84,12 +84,15 @@ impl Credentials {
         made.write("ca.crt", &ca.pem())?;
         made.write("server.crt", &certificate.pem())?;
         made.write("server.key", &key.serialize_pem())?;
-        made.write("service-accounts.key", &KeyPair::generate()?.serialize_pem())?;
+        let accounts = KeyPair::generate()?;
+        made.write("service-accounts.key", &accounts.serialize_pem())?;
+        made.write("service-accounts.pub", &accounts.public_key_pem())?;
         made.write_identities(&ca.pem(), identities)?;
         Ok(made)
     }
 
-    /// A file by its name: `ca.crt`, `server.crt`, `server.key`, `service-accounts.key`, `tokens.csv`.
+    /// A file by its name: `ca.crt`, `server.crt`, `server.key`, `service-accounts.key`, `service-accounts.pub`,
+    /// `tokens.csv`.
     pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }

@@ -49,7 +49,7 @@ impl Launch {
         server.args(["--etcd-servers", ETCD, "--secure-port", &PORT.to_string()]);
         server.args(["--advertise-address", &ADDRESS.to_string()]);
         server.arg("--tls-cert-file").arg(file("server.crt")).arg("--tls-private-key-file").arg(file("server.key"));
-        server.arg("--service-account-key-file").arg(file("service-accounts.key"));
+        server.arg("--service-account-key-file").arg(file("service-accounts.pub"));
         server.arg("--service-account-signing-key-file").arg(file("service-accounts.key"));
         server.args(["--service-account-issuer", ISSUER]).arg("--token-auth-file").arg(file("tokens.csv"));
         server.args(["--authorization-mode", "Node,RBAC", "--enable-admission-plugins", "NodeRestriction"]);
