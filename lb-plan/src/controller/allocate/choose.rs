@@ -51,7 +51,7 @@ impl Ledger<'_> {
     }
 
     fn give_of_pools(&mut self, service: usize, claimant: &mut Claimant<'_>) {
-        let (mut failed, mut halves) = (None, Vec::new());
+        let (mut failed, mut halves) = (false, Vec::new());
         for index in 0..claimant.wish.count {
             let slots: Vec<Slot> = claimant.wish.families.iter().map(|&family| Slot { index, family }).collect();
             let asked = slots.iter().any(|slot| claimant.requested(*slot).is_some());
@@ -62,11 +62,7 @@ impl Ledger<'_> {
             }
             let held = slots.iter().find_map(|slot| self.hold(self.place(service, *slot)?));
             match held.map(|hold| hold.home) {
-                None => {
-                    if !self.fill((service, claimant), &slots) {
-                        failed.get_or_insert(index);
-                    }
-                }
+                None => failed |= !self.fill((service, claimant), &slots),
                 Some(Home::Pool(pool)) => {
                     for slot in lacking {
                         self.complete((service, claimant), slot, pool, &mut halves);
@@ -75,7 +71,9 @@ impl Ledger<'_> {
                 Some(Home::Adopted | Home::Recorded) => {}
             }
         }
-        if failed.is_some() {
+        // What is wrong with the Service itself is told already.
+        let is_told = claimant.problems.iter().any(|(reason, _)| *reason == Reason::AllocationFailed);
+        if failed && !is_told {
             let told = self.shortage(claimant);
             claimant.shortages.push((Reason::AllocationFailed, told));
         }
