@@ -1,0 +1,4 @@
+//! Two speakers of this crate talk over wires and a clock that are values: sessions from the first packet to the last.
+
+mod net;
+mod session;

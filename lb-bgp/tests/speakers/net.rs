@@ -1,0 +1,284 @@
+//! Two peers, the wires between them, and a clock: all of it values.
+//!
+//! A wire holds what one side has written and the other has not read, at most [`SOCKET`] octets, as a socket does.
+
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use lb_bgp::{
+    Action, Asn, ConnId, Down, Event, PathAttributes, Peer, PeerAs, PeerConfig, PeerState, Prefix, RouterId, Routes,
+};
+
+/// What the sockets of a wire hold in one direction.
+pub(crate) const SOCKET: usize = 100_000;
+
+/// One of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Left,
+    Right,
+}
+
+impl Side {
+    pub(crate) fn other(self) -> Self {
+        match self {
+            Self::Left => Self::Right,
+            Self::Right => Self::Left,
+        }
+    }
+}
+
+/// A speaker and what the world does to it.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) peer: Peer,
+    address: IpAddr,
+    /// Somebody listens there.
+    pub(crate) listens: bool,
+    /// It reads its sockets.
+    pub(crate) reads: bool,
+    /// Every action, for the tests.
+    pub(crate) log: Vec<Action>,
+}
+
+#[derive(Debug)]
+struct Wire {
+    left: ConnId,
+    right: ConnId,
+    to_left: Vec<u8>,
+    to_right: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Net {
+    pub(crate) now: Instant,
+    pub(crate) left: Node,
+    pub(crate) right: Node,
+    wires: Vec<Wire>,
+    /// Octets of a read.
+    pub(crate) piece: usize,
+    /// Packets get through.
+    pub(crate) connected: bool,
+}
+
+pub(crate) fn asn(number: u32) -> Asn {
+    Asn::new(number).expect("an AS number")
+}
+
+pub(crate) fn config(local: u32, peer: u32, id: &str) -> PeerConfig {
+    PeerConfig::new(
+        asn(local),
+        PeerAs::Exactly(asn(peer)),
+        RouterId::new(id.parse().expect("an address")).expect("not 0"),
+    )
+}
+
+/// External peers over IPv4; the right one is passive.
+pub(crate) fn pair() -> (PeerConfig, PeerConfig) {
+    let mut right = config(64513, 64512, "192.0.2.2");
+    right.passive = true;
+    (config(64512, 64513, "192.0.2.1"), right)
+}
+
+pub(crate) fn routes<'a>(prefixes: impl IntoIterator<Item = &'a str>) -> Arc<Routes> {
+    let attributes = Arc::new(PathAttributes::default());
+    let prefix = |text: &str| {
+        let (address, length) = text.split_once('/').expect("a prefix");
+        Prefix::new(address.parse().expect("an address"), length.parse().expect("a length")).expect("a prefix")
+    };
+    Arc::new(prefixes.into_iter().map(|text| (prefix(text), Arc::clone(&attributes))).collect())
+}
+
+impl Net {
+    pub(crate) fn new(left: PeerConfig, right: PeerConfig) -> Self {
+        Self::between(left, "192.0.2.1", right, "192.0.2.2")
+    }
+
+    pub(crate) fn between(left: PeerConfig, left_at: &str, right: PeerConfig, right_at: &str) -> Self {
+        let now = Instant::now();
+        let node = |config: PeerConfig, at: &str, seed| Node {
+            peer: Peer::new(now, config, false, seed).expect("a good configuration"),
+            address: at.parse().expect("an address"),
+            listens: true,
+            reads: true,
+            log: Vec::new(),
+        };
+        let (left, right) = (node(left, left_at, 1), node(right, right_at, 2));
+        Self { now, left, right, wires: Vec::new(), piece: 7, connected: true }
+    }
+
+    pub(crate) fn node(&mut self, side: Side) -> &mut Node {
+        match side {
+            Side::Left => &mut self.left,
+            Side::Right => &mut self.right,
+        }
+    }
+
+    /// Lets `time` pass.
+    pub(crate) fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            self.settle();
+            let due = [&self.left, &self.right].into_iter().filter_map(|node| node.peer.poll_timeout()).min();
+            match due.filter(|due| *due <= end) {
+                Some(due) => self.now = self.now.max(due),
+                None => break,
+            }
+            for side in [Side::Left, Side::Right] {
+                let now = self.now;
+                self.node(side).peer.handle(now, Event::Timer);
+            }
+        }
+        self.now = end;
+    }
+
+    pub(crate) fn run_secs(&mut self, seconds: u64) {
+        self.run(Duration::from_secs(seconds));
+    }
+
+    /// An event of one side, and everything that follows at once.
+    pub(crate) fn tell(&mut self, side: Side, event: Event<'_>) {
+        let now = self.now;
+        self.node(side).peer.handle(now, event);
+        self.settle();
+    }
+
+    pub(crate) fn states(&self) -> [PeerState; 2] {
+        [self.left.peer.status().state, self.right.peer.status().state]
+    }
+
+    /// How a side's sessions ended, since the last look.
+    pub(crate) fn downs(&mut self, side: Side) -> Vec<Down> {
+        let log = std::mem::take(&mut self.node(side).log);
+        log.into_iter().filter_map(|action| if let Action::Down(down) = action { Some(down) } else { None }).collect()
+    }
+
+    /// How many connections there are.
+    pub(crate) fn wires(&self) -> usize {
+        self.wires.len()
+    }
+
+    /// What one side has written and the other has not read.
+    pub(crate) fn unread(&self) -> usize {
+        self.wires.iter().map(|wire| wire.to_left.len() + wire.to_right.len()).sum()
+    }
+
+    /// Does what can be done now.
+    fn settle(&mut self) {
+        for _ in 0..1_000_000 {
+            let mut busy = false;
+            for side in [Side::Left, Side::Right] {
+                while let Some(action) = self.node(side).peer.poll_action() {
+                    busy = true;
+                    self.node(side).log.push(action.clone());
+                    self.carry_out(side, action);
+                }
+                busy |= self.write(side) | self.read(side);
+            }
+            if !busy {
+                return;
+            }
+        }
+        panic!("the two never come to rest: {:?}", self.states());
+    }
+
+    fn carry_out(&mut self, side: Side, action: Action) {
+        let now = self.now;
+        match action {
+            Action::Connect(_) if !self.connected => {} // no answer
+            Action::Connect(conn) => self.connect(side, conn),
+            Action::Close { conn, last_words } => {
+                let Some(at) = self.wires.iter().position(|wire| wire.end(side) == conn) else { return };
+                let mut wire = self.wires.remove(at);
+                if !self.connected {
+                    return;
+                }
+                let theirs = wire.end(side.other());
+                let octets = [wire.to(side.other()).clone(), last_words].concat();
+                let peer = &mut self.node(side.other()).peer;
+                octets.chunks(7).for_each(|octets| peer.handle(now, Event::Received { conn: theirs, octets }));
+                peer.handle(now, Event::Closed { conn: theirs });
+            }
+            Action::Up(_) | Action::Down(_) => {}
+        }
+    }
+
+    fn connect(&mut self, side: Side, conn: ConnId) {
+        let now = self.now;
+        let (ours, theirs) = (self.node(side).address, self.node(side.other()).address);
+        if !self.node(side.other()).listens {
+            let error = "connection refused".to_owned();
+            return self.node(side).peer.handle(now, Event::ConnectFailed { conn, error });
+        }
+        let accepted = self.node(side.other()).peer.accept(now, theirs);
+        self.node(side).peer.handle(now, Event::Connected { conn, local: ours });
+        match accepted {
+            None => self.node(side).peer.handle(now, Event::Closed { conn }),
+            Some(accepted) => {
+                let (left, right) = if side == Side::Left { (conn, accepted) } else { (accepted, conn) };
+                let (to_left, to_right) = (Vec::new(), Vec::new());
+                self.wires.push(Wire { left, right, to_left, to_right });
+            }
+        }
+    }
+
+    fn write(&mut self, side: Side) -> bool {
+        let mut busy = false;
+        for at in 0..self.wires.len() {
+            let Some(wire) = self.wires.get_mut(at) else { break };
+            let (conn, now) = (wire.end(side), self.now);
+            let to = wire.to(side.other());
+            let room = SOCKET.saturating_sub(to.len());
+            let node = match side {
+                Side::Left => &mut self.left,
+                Side::Right => &mut self.right,
+            };
+            let some: Vec<u8> = node.peer.output(now, conn).iter().copied().take(room).collect();
+            if some.is_empty() {
+                continue;
+            }
+            to.extend_from_slice(&some);
+            node.peer.handle(now, Event::Written { conn, count: some.len() });
+            busy = true;
+        }
+        busy
+    }
+
+    fn read(&mut self, side: Side) -> bool {
+        let (piece, now, connected) = (self.piece, self.now, self.connected);
+        let mut busy = false;
+        for wire in &mut self.wires {
+            let conn = wire.end(side);
+            let node = match side {
+                Side::Left => &mut self.left,
+                Side::Right => &mut self.right,
+            };
+            if !node.reads || !connected {
+                continue;
+            }
+            let octets = std::mem::take(wire.to(side));
+            busy |= !octets.is_empty();
+            octets.chunks(piece).for_each(|octets| node.peer.handle(now, Event::Received { conn, octets }));
+        }
+        busy
+    }
+}
+
+impl Wire {
+    fn end(&self, side: Side) -> ConnId {
+        match side {
+            Side::Left => self.left,
+            Side::Right => self.right,
+        }
+    }
+
+    fn to(&mut self, side: Side) -> &mut Vec<u8> {
+        match side {
+            Side::Left => &mut self.to_left,
+            Side::Right => &mut self.to_right,
+        }
+    }
+}
