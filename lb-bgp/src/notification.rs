@@ -46,6 +46,8 @@ impl Notification {
     pub const UNEXPECTED_IN_ESTABLISHED: Self = Self::new(5, 3);
     /// RFC 4486 §4: the peer is no longer in the configuration.
     pub const PEER_DECONFIGURED: Self = Self::new(6, 3);
+    /// RFC 4486 §4: a connection that nobody wants.
+    pub const REJECTED: Self = Self::new(6, 5);
     /// RFC 4486 §4: the peer's configuration was changed.
     pub const CONFIGURATION_CHANGED: Self = Self::new(6, 6);
     /// RFC 4271 §6.8: of two connections with one peer, this one is not used.

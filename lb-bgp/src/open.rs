@@ -148,6 +148,7 @@ pub(crate) fn judge(config: &PeerConfig, open: &Open) -> Result<Negotiated, Open
     let capabilities = &open.capabilities;
     let number = capabilities.four_octet_as.unwrap_or_else(|| u32::from(open.my_as));
     let peer_as = Asn::new(number) // RFC 7607 §2
+        .filter(|peer| *peer != Asn::TRANS) // RFC 6793 §4.2.3
         .filter(|peer| config.peer_as.allows(config.local_as, *peer))
         .ok_or(OpenError::PeerAs { got: number })?;
     let internal = peer_as == config.local_as;

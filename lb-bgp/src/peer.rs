@@ -2,7 +2,8 @@
 //!
 //! The driver owns sockets and the clock. For each thing that happens it calls [`Peer::handle`] or [`Peer::accept`],
 //! then carries out [`Peer::poll_action`] until `None`, writes [`Peer::output`] of each connection as far as the socket
-//! takes it and says so with [`Event::Written`], then waits for a socket or for [`Peer::poll_timeout`].
+//! takes it and says so with [`Event::Written`], then waits for a socket or for [`Peer::poll_timeout`]. What was read is
+//! handed in before [`Event::Timer`], so that a driver that is late does not take its peer for silent.
 //!
 //! Invariants: at most one connection of each direction; at most one Established; a [`ConnId`] is never used twice, and
 //! after its [`Action::Close`] or [`Event::Closed`] nothing is said about it.
@@ -22,6 +23,7 @@ use crate::{
     route::Routes,
     session::{Session, Step, earliest},
     status::{Counters, Down},
+    wire,
 };
 
 mod backoff;
@@ -158,8 +160,7 @@ impl Peer {
             Event::Connected { conn, local } => self.connected(now, conn, local),
             Event::ConnectFailed { conn, error } => {
                 if self.is_connecting(conn) {
-                    self.last_down = Some(Down::Connect(error));
-                    self.retry(now, Duration::ZERO);
+                    self.failed(now, Down::Connect(error));
                 }
             }
             Event::Received { conn, octets } => self.received(now, conn, octets),
@@ -180,14 +181,18 @@ impl Peer {
         }
     }
 
-    /// The peer has connected to us; `local` is our address there. `None`: close it.
-    pub fn accept(&mut self, now: Instant, local: IpAddr) -> Option<ConnId> {
+    /// The peer has connected to us; `local` is our address there.
+    ///
+    /// # Errors
+    /// The connection is not wanted: these octets are to be written if it can be done soon, then it is closed.
+    pub fn accept(&mut self, now: Instant, local: IpAddr) -> Result<ConnId, Vec<u8>> {
         if self.dial == Dial::Stopped {
-            return None;
+            return Err(wire::encode_notification(&Notification::REJECTED));
         }
         if let Some(conn) = self.established_conn() {
             if !self.may_replace(now) {
-                return None; // RFC 4271 §6.8: the newly created connection is closed.
+                // RFC 4271 §6.8: the newly created connection is closed.
+                return Err(wire::encode_notification(&Notification::COLLISION));
             }
             self.drop_link(now, conn, Down::Replaced);
         }
@@ -197,7 +202,7 @@ impl Peer {
         }
         let conn = self.conn_id();
         self.incoming = Some(self.link(now, conn, local));
-        Some(conn)
+        Ok(conn)
     }
 
     fn timer(&mut self, now: Instant) {
@@ -211,8 +216,7 @@ impl Peer {
             Dial::Wait { until } if now >= until => self.connect(now),
             Dial::Connecting { conn, until } if now >= until => {
                 self.actions.push_back(Action::Close { conn, last_words: Vec::new() });
-                self.last_down = Some(Down::ConnectTimeout);
-                self.retry(now, Duration::ZERO);
+                self.failed(now, Down::ConnectTimeout);
             }
             Dial::Stopped | Dial::Rest | Dial::Wait { .. } | Dial::Connecting { .. } => {}
         }

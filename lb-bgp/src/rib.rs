@@ -19,8 +19,14 @@ use crate::{
 
 mod export;
 mod pack;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::export::Export;
+
+/// So many different attributes are made ready at once: about a window of messages. More would be thrown away when the
+/// output is full, time and again.
+const GROUPS: usize = 1024;
 
 /// What is known about a prefix that the peer was told.
 #[derive(Debug, Clone)]
@@ -66,6 +72,8 @@ struct Changes {
     withdraw: PerFamily<Vec<Prefix>>,
     announce: BTreeMap<(Family, Arc<PathAttributes>), Vec<Prefix>>,
     untellable: BTreeMap<Untellable, u64>,
+    /// Something is missing for there were too many groups.
+    more: bool,
 }
 
 impl AdjRibOut {
@@ -118,7 +126,9 @@ impl AdjRibOut {
                 return sent;
             }
         }
-        self.finish(export, output, &mut sent);
+        if !changes.more {
+            self.finish(export, output, &mut sent);
+        }
         sent
     }
 
@@ -153,6 +163,10 @@ impl AdjRibOut {
                 continue;
             }
             let key = (prefix.family(), Arc::as_ptr(attributes));
+            if changes.announce.len() >= GROUPS && !ready.contains_key(&key) {
+                changes.more = true;
+                continue;
+            }
             let ready = ready.entry(key).or_insert_with(|| pack::ready(export, prefix.family(), attributes));
             match ready {
                 Ok(ready) => changes.announce.entry((prefix.family(), Arc::clone(ready))).or_default().push(*prefix),

@@ -24,6 +24,8 @@ use crate::{
 };
 
 mod established;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::established::Established;
 
@@ -90,7 +92,8 @@ impl Session {
     /// TCP is up: sends our OPEN. `restarted`: see [`open::ours`].
     pub(crate) fn new(now: Instant, config: Arc<PeerConfig>, local: IpAddr, restarted: bool, jitter: Jitter) -> Self {
         let mut session = Self {
-            local,
+            // A socket of both families shows IPv4 peers as mapped.
+            local: local.to_canonical(),
             // Every OPEN of ours offers extended messages (RFC 8654 §4).
             framer: Framer::new(EXTENDED_MAX),
             output: Output::default(),
@@ -171,6 +174,7 @@ impl Session {
         let received = wire::decode_update(octets, four_octet_as, internal).map_err(|error| self.fail(error))?;
         self.counters.announced += received.announced;
         self.counters.withdrawn += received.withdrawn;
+        self.counters.end_of_rib += u64::from(received.end_of_rib.is_some());
         match received.verdict {
             wire::Verdict::Clean => {}
             wire::Verdict::Discarded(why) => {
@@ -189,10 +193,9 @@ impl Session {
     pub(crate) fn timer(&mut self, now: Instant) -> Option<Over> {
         let due = |at: Option<Instant>| at.is_some_and(|at| now >= at);
         if due(self.stalled_at) {
-            // Another message would not get through either (RFC 9687 §5): close, and say nothing.
-            let mut over = self.fail(Notification::SEND_HOLD_TIMER_EXPIRED);
-            over.last_words = Vec::new();
-            return Some(over);
+            // A NOTIFICATION would not get through either, and must not delay the end (RFC 9687 §5).
+            let notification = Notification::SEND_HOLD_TIMER_EXPIRED;
+            return Some(self.closed(Down::Sent { notification, why: Some("the peer reads nothing".into()) }));
         }
         let (clock, agreed) = match &mut self.state {
             State::OpenSent { hold_until } => {

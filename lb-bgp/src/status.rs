@@ -95,6 +95,8 @@ pub struct Counters {
     pub announced: u64,
     /// Prefixes that the peer withdrew.
     pub withdrawn: u64,
+    /// End-of-RIB marks of the peer (RFC 4724 §2).
+    pub end_of_rib: u64,
     /// UPDATEs with an attribute that was discarded (RFC 7606).
     pub discarded: u64,
     /// UPDATEs that counted as a withdrawal (RFC 7606).
@@ -119,6 +121,7 @@ impl std::ops::AddAssign for Counters {
         self.received += other.received;
         self.announced += other.announced;
         self.withdrawn += other.withdrawn;
+        self.end_of_rib += other.end_of_rib;
         self.discarded += other.discarded;
         self.treated_as_withdraw += other.treated_as_withdraw;
         self.established += other.established;

@@ -18,6 +18,8 @@ use crate::{
 
 mod open;
 mod received;
+#[cfg(test)]
+mod tests;
 mod update;
 
 pub(crate) use self::{

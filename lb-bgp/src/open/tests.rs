@@ -46,6 +46,7 @@ fn each_refusal_has_its_subcode() {
     // RFC 4271 §6.2, RFC 7607 §2, RFC 6286 §2.2, RFC 5492 §3.
     assert_eq!(refused(|open| open.capabilities.four_octet_as = Some(64514)), (2, 2));
     assert_eq!(refused(|open| open.capabilities.four_octet_as = Some(0)), (2, 2));
+    assert_eq!(refused(|open| open.capabilities.four_octet_as = Some(23456)), (2, 2));
     assert_eq!(refused(|open| open.router_id = Ipv4Addr::UNSPECIFIED), (2, 3));
     assert_eq!(refused(|open| open.hold_time = 1), (2, 6));
     assert_eq!(refused(|open| open.hold_time = 2), (2, 6));

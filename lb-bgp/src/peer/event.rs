@@ -83,4 +83,6 @@ pub enum Action {
     Up(Box<Negotiated>),
     /// The session that was Established is over.
     Down(Down),
+    /// An attempt has failed before it was Established.
+    Failed(Down),
 }

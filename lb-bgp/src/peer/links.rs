@@ -36,16 +36,21 @@ impl Peer {
         self.past += link.session.counters();
         self.last_malformed = link.session.last_malformed().map(str::to_owned).or(self.last_malformed.take());
         let up_for = link.session.established().map(|up| now.saturating_duration_since(up.since));
-        if up_for.is_some() {
-            self.actions.push_back(Action::Down(down.clone()));
-        }
-        if self.links().next().is_some() {
+        if up_for.is_none() && self.links().next().is_some() {
             return; // The other one of a collision goes on.
         }
-        self.last_down = Some(down);
-        if self.dial == Dial::Rest {
+        self.last_down = Some(down.clone());
+        self.actions.push_back(if up_for.is_some() { Action::Down(down) } else { Action::Failed(down) });
+        if self.dial == Dial::Rest && self.links().next().is_none() {
             self.retry(now, up_for.unwrap_or_default());
         }
+    }
+
+    /// An attempt to connect has failed.
+    pub(super) fn failed(&mut self, now: Instant, down: Down) {
+        self.last_down = Some(down.clone());
+        self.actions.push_back(Action::Failed(down));
+        self.retry(now, Duration::ZERO);
     }
 
     /// Plans the next attempt. `up_for`: how long the session before it was up.

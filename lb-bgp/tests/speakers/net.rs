@@ -202,7 +202,7 @@ impl Net {
                 octets.chunks(7).for_each(|octets| peer.handle(now, Event::Received { conn: theirs, octets }));
                 peer.handle(now, Event::Closed { conn: theirs });
             }
-            Action::Up(_) | Action::Down(_) => {}
+            Action::Up(_) | Action::Down(_) | Action::Failed(_) => {}
         }
     }
 
@@ -216,8 +216,12 @@ impl Net {
         let accepted = self.node(side.other()).peer.accept(now, theirs);
         self.node(side).peer.handle(now, Event::Connected { conn, local: ours });
         match accepted {
-            None => self.node(side).peer.handle(now, Event::Closed { conn }),
-            Some(accepted) => {
+            Err(octets) => {
+                let peer = &mut self.node(side).peer;
+                peer.handle(now, Event::Received { conn, octets: &octets });
+                peer.handle(now, Event::Closed { conn });
+            }
+            Ok(accepted) => {
                 let (left, right) = if side == Side::Left { (conn, accepted) } else { (accepted, conn) };
                 let (to_left, to_right) = (Vec::new(), Vec::new());
                 self.wires.push(Wire { left, right, to_left, to_right });
