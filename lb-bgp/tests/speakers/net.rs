@@ -62,6 +62,8 @@ pub(crate) struct Net {
     pub(crate) piece: usize,
     /// Packets get through.
     pub(crate) connected: bool,
+    /// Deliveries to come before all others: a wire and its end (0 to 3), and how many octets.
+    pub(crate) order: Vec<(usize, usize)>,
 }
 
 pub(crate) fn asn(number: u32) -> Asn {
@@ -107,7 +109,7 @@ impl Net {
             log: Vec::new(),
         };
         let (left, right) = (node(left, left_at, 1), node(right, right_at, 2));
-        Self { now, left, right, wires: Vec::new(), piece: 7, connected: true }
+        Self { now, left, right, wires: Vec::new(), piece: 7, connected: true, order: Vec::new() }
     }
 
     pub(crate) fn node(&mut self, side: Side) -> &mut Node {
@@ -171,18 +173,39 @@ impl Net {
         for _ in 0..1_000_000 {
             let mut busy = false;
             for side in [Side::Left, Side::Right] {
-                while let Some(action) = self.node(side).peer.poll_action() {
-                    busy = true;
-                    self.node(side).log.push(action.clone());
-                    self.carry_out(side, action);
-                }
-                busy |= self.write(side) | self.read(side);
+                busy |= self.act(side) | self.write(side);
             }
-            if !busy {
+            busy |= match self.order.pop() {
+                Some((which, count)) => self.deliver(which, count),
+                None => self.read(Side::Left) | self.read(Side::Right),
+            };
+            if !busy && self.order.is_empty() {
                 return;
             }
         }
         panic!("the two never come to rest: {:?}", self.states());
+    }
+
+    fn act(&mut self, side: Side) -> bool {
+        let mut busy = false;
+        while let Some(action) = self.node(side).peer.poll_action() {
+            busy = true;
+            self.node(side).log.push(action.clone());
+            self.carry_out(side, action);
+        }
+        busy
+    }
+
+    /// Some octets of one direction of one wire.
+    fn deliver(&mut self, which: usize, count: usize) -> bool {
+        let side = if which % 2 == 0 { Side::Left } else { Side::Right };
+        let now = self.now;
+        let Some(wire) = self.wires.get_mut(which / 2) else { return true };
+        let conn = wire.end(side);
+        let to = wire.to(side);
+        let octets: Vec<u8> = to.drain(..count.min(to.len())).collect();
+        self.node(side).peer.handle(now, Event::Received { conn, octets: &octets });
+        true
     }
 
     fn carry_out(&mut self, side: Side, action: Action) {
