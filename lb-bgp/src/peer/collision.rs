@@ -1,48 +1,52 @@
 //! Two connections with one peer: one stays.
 //!
-//! Both sides come to the same choice, because both compare the same two numbers.
+//! By RFC 4271 §6.8 both sides choose, the one made by the side of the higher identifier, unless one is Established. They
+//! may choose at different moments, one of them when a connection is Established on its side only, and then close one
+//! each. So here the side of the higher identifier chooses alone, as soon as an OPEN says who the other one is, and the
+//! other side waits to be told. Towards a speaker that also chooses on the lower side the choice is the same.
+//!
 //! Spec: RFC 4271 §6.8, RFC 6286 §2.3 (equal identifiers), RFC 4724 §5 (a restarted peer connects anew).
 
 use std::time::{Duration, Instant};
 
-use super::{Action, ConnId, Dial, Direction, Peer};
+use super::{Action, ConnId, Dial, Link, Peer};
 use crate::{config::PeerConfig, notification::Notification, open::Negotiated};
 
 /// A second connection this soon after the first was made at the same time, not by a peer that has restarted.
 const SAME_TIME: Duration = Duration::from_secs(10);
 
 impl Peer {
-    /// The OPEN of `conn` was taken: closes it or the other one, if the other one has come as far (§6.8).
+    /// The OPEN of `conn` was taken: if we choose, one of two connections is closed now.
     pub(super) fn resolve(&mut self, now: Instant, conn: ConnId) {
-        let Some(direction) = self.direction(conn) else { return };
-        let other = match direction {
-            Direction::Outgoing => Direction::Incoming,
-            Direction::Incoming => Direction::Outgoing,
-        };
-        let config = std::sync::Arc::clone(&self.config);
-        let Some(other_link) = self.slot(other) else { return };
-        let other_conn = other_link.conn;
-        let loser = match other_link.session.agreed() {
-            None => return, // Still in OpenSent: its OPEN decides.
-            Some(_) if other_link.session.established().is_some() => conn,
-            Some(agreed) => match (kept(&config, agreed), direction) {
-                (Direction::Outgoing, Direction::Outgoing) | (Direction::Incoming, Direction::Incoming) => other_conn,
-                (Direction::Outgoing, Direction::Incoming) | (Direction::Incoming, Direction::Outgoing) => conn,
-            },
-        };
+        // The peer has not seen our OPEN on a connection that is still being made, so it does not choose it.
+        self.hang_up();
+        let Some(agreed) = self.link_mut(conn).and_then(|link| link.session.agreed().cloned()) else { return };
+        let Some(incoming) = self.incoming.as_ref().map(|link| link.conn) else { return };
+        if self.outgoing.is_none() || !chooses(&self.config, &agreed) {
+            return;
+        }
+        let loser = if self.established_conn().is_some() { conn } else { incoming };
         self.lose(now, loser);
     }
 
-    /// `conn` is Established: nothing else is needed.
+    /// `conn` is Established.
     pub(super) fn settle_collision(&mut self, now: Instant, conn: ConnId) {
-        if let Dial::Connecting { conn: dialled, .. } = self.dial {
-            self.actions.push_back(Action::Close { conn: dialled, last_words: Vec::new() });
+        self.hang_up();
+        let agreed = self.link_mut(conn).and_then(|link| link.session.agreed()).cloned();
+        let ours = agreed.is_some_and(|agreed| chooses(&self.config, &agreed));
+        let loses = |link: &&Link| link.conn != conn && (ours || link.session.established().is_some());
+        let losers: Vec<ConnId> = self.links().filter(loses).map(|link| link.conn).collect();
+        losers.into_iter().for_each(|loser| self.lose(now, loser));
+    }
+
+    /// Gives up a connection that is being made.
+    fn hang_up(&mut self) {
+        if let Dial::Connecting { conn, .. } = self.dial {
+            self.actions.push_back(Action::Close { conn, last_words: Vec::new() });
         }
         if self.dial != Dial::Stopped {
             self.dial = Dial::Rest;
         }
-        let others: Vec<ConnId> = self.links().map(|link| link.conn).filter(|other| *other != conn).collect();
-        others.into_iter().for_each(|other| self.lose(now, other));
     }
 
     /// The connection that is Established.
@@ -68,10 +72,7 @@ impl Peer {
     }
 }
 
-/// Of two connections the one made by the side with the higher identifier stays; equal ones are told apart by AS.
-fn kept(config: &PeerConfig, agreed: &Negotiated) -> Direction {
-    match (config.router_id, config.local_as) > (agreed.peer_router_id, agreed.peer_as) {
-        true => Direction::Outgoing,
-        false => Direction::Incoming,
-    }
+/// Whether ours is the higher identifier; equal ones are told apart by AS.
+fn chooses(config: &PeerConfig, agreed: &Negotiated) -> bool {
+    (config.router_id, config.local_as) > (agreed.peer_router_id, agreed.peer_as)
 }

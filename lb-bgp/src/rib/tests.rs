@@ -127,6 +127,43 @@ fn messages_are_filled_to_their_limit() {
 }
 
 #[test]
+fn every_prefix_is_told_however_long_it_is() {
+    // Messages that end exactly at the limit, or an octet before it.
+    for length in (8..=128_u8).step_by(8) {
+        let prefix = |bits: u128| Prefix::new(IpAddr::V6(Ipv6Addr::from_bits(bits.reverse_bits())), length).unwrap();
+        let wanted: Routes = (0..5000).map(|bits| (prefix(bits), plain())).collect();
+        let mut run = Run::default();
+        run.settle(&export(), &wanted);
+        assert_eq!(run.peer.prefixes().len(), wanted.len(), "/{length}");
+        assert!(run.peer.longest <= 4096);
+        run.settle(&export(), &Routes::new());
+        assert_eq!(run.peer.prefixes().len(), 0, "/{length}");
+    }
+}
+
+#[test]
+fn a_change_of_any_attribute_is_told() {
+    let with = |change: fn(&mut PathAttributes)| {
+        let mut attributes = PathAttributes::default();
+        change(&mut attributes);
+        let wanted: Routes = [(host(1), Arc::new(attributes))].into();
+        let (mut run, internal) = (Run::default(), Export { internal: true, ..export() });
+        run.settle(&internal, &[(host(1), plain())].into());
+        let there = run.settle(&internal, &wanted);
+        let back = run.settle(&internal, &[(host(1), plain())].into());
+        (reader::kinds(&there), reader::kinds(&back))
+    };
+    let told = (vec![(2, 0)], vec![(2, 0)]);
+    assert_eq!(with(|attributes| attributes.med = Some(1)), told);
+    assert_eq!(with(|attributes| attributes.local_pref = Some(1)), told);
+    assert_eq!(with(|attributes| attributes.communities = [Community::NO_EXPORT].into()), told);
+    let large = |attributes: &mut PathAttributes| {
+        attributes.large_communities = [LargeCommunity { global: 1, local1: 2, local2: 3 }].into();
+    };
+    assert_eq!(with(large), told);
+}
+
+#[test]
 fn a_peer_that_does_not_read_costs_a_window() {
     let mut wanted: Routes = (0..20_000).map(|host| (self::host(host), tagged(host))).collect();
     let mut run = Run::default();

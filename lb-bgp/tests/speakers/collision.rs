@@ -1,6 +1,6 @@
 //! Both sides connect at the same time: one connection stays, whichever comes first (RFC 4271 §6.8).
 
-use lb_bgp::{PeerConfig, PeerState};
+use lb_bgp::{Action, PeerConfig, PeerState};
 use proptest::prelude::*;
 
 use crate::net::{Net, Side, config, routes};
@@ -19,6 +19,7 @@ fn comes_to_rest(mut net: Net) {
     for side in [Side::Left, Side::Right] {
         let status = net.node(side).peer.status();
         assert_eq!((status.counters.established, status.counters.withdrawn), (1, 0));
+        assert_eq!(status.last_down, None, "the connection that lost was no failure");
         assert!(net.downs(side).is_empty());
     }
 }
@@ -31,13 +32,27 @@ fn the_side_of_the_higher_identifier_keeps_its_connection() {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(500))]
+#[test]
+fn a_call_that_nobody_answers_is_given_up_when_the_peer_comes_first() {
+    let (left, right) = both_dial("192.0.2.1", "192.0.2.2");
+    let mut net = Net::new(left, right);
+    net.right.silent = true;
+    net.run_secs(60);
+    assert_eq!((net.states(), net.wires()), ([PeerState::Established; 2], 1));
+    let log = &net.left.log;
+    assert!(
+        matches!(log[..], [Action::Connect(dialled), Action::Close { conn, .. }, Action::Up(_)] if dialled == conn),
+        "{log:?}"
+    );
+}
 
-    /// Octets arrive in any order over the two connections.
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    /// Calls get through and octets arrive in any order.
     #[test]
     fn one_connection_stays_whatever_is_delivered_first(
-        order in prop::collection::vec((0_usize..4, 1_usize..80), 1..200),
+        order in prop::collection::vec((0_usize..5, 1_usize..80), 1..60),
         left in prop::sample::select(vec!["192.0.2.1", "192.0.2.3"]),
         right in prop::sample::select(vec!["192.0.2.2", "192.0.2.3"]),
     ) {

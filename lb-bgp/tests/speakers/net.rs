@@ -38,6 +38,8 @@ pub(crate) struct Node {
     address: IpAddr,
     /// Somebody listens there.
     pub(crate) listens: bool,
+    /// Nothing comes back from there when it is called.
+    pub(crate) silent: bool,
     /// It reads its sockets.
     pub(crate) reads: bool,
     /// Every action, for the tests.
@@ -50,6 +52,10 @@ struct Wire {
     right: ConnId,
     to_left: Vec<u8>,
     to_right: Vec<u8>,
+    /// The side that has closed it.
+    closed: Option<Side>,
+    /// Both have.
+    ended: bool,
 }
 
 #[derive(Debug)]
@@ -62,8 +68,10 @@ pub(crate) struct Net {
     pub(crate) piece: usize,
     /// Packets get through.
     pub(crate) connected: bool,
-    /// Deliveries to come before all others: a wire and its end (0 to 3), and how many octets.
+    /// What happens before everything else: at a wire and its end (0 to 3) so many octets arrive, or a call gets through (4).
     pub(crate) order: Vec<(usize, usize)>,
+    /// Calls that have not got through.
+    calls: Vec<(Side, ConnId)>,
 }
 
 pub(crate) fn asn(number: u32) -> Asn {
@@ -105,11 +113,12 @@ impl Net {
             peer: Peer::new(now, config, false, seed).expect("a good configuration"),
             address: at.parse().expect("an address"),
             listens: true,
+            silent: false,
             reads: true,
             log: Vec::new(),
         };
         let (left, right) = (node(left, left_at, 1), node(right, right_at, 2));
-        Self { now, left, right, wires: Vec::new(), piece: 7, connected: true, order: Vec::new() }
+        Self { now, left, right, wires: Vec::new(), piece: 7, connected: true, order: Vec::new(), calls: Vec::new() }
     }
 
     pub(crate) fn node(&mut self, side: Side) -> &mut Node {
@@ -173,17 +182,29 @@ impl Net {
         for _ in 0..1_000_000 {
             let mut busy = false;
             for side in [Side::Left, Side::Right] {
-                busy |= self.act(side) | self.write(side);
+                busy |= self.act(side) | self.write(side) | self.end(side);
             }
-            busy |= match self.order.pop() {
+            self.wires.retain(|wire| !wire.ended);
+            let next = if self.wires.is_empty() && self.calls.is_empty() { None } else { self.order.pop() };
+            busy |= next.is_some();
+            busy |= match next {
+                Some((4.., count)) => self.call(count),
                 Some((which, count)) => self.deliver(which, count),
-                None => self.read(Side::Left) | self.read(Side::Right),
+                None => self.call(0) | self.read(Side::Left) | self.read(Side::Right),
             };
-            if !busy && self.order.is_empty() {
+            if !busy {
                 return;
             }
         }
         panic!("the two never come to rest: {:?}", self.states());
+    }
+
+    /// A call gets through, if there is one.
+    fn call(&mut self, which: usize) -> bool {
+        let Some(at) = which.checked_rem(self.calls.len()) else { return false };
+        let (side, conn) = self.calls.remove(at);
+        self.connect(side, conn);
+        true
     }
 
     fn act(&mut self, side: Side) -> bool {
@@ -200,7 +221,7 @@ impl Net {
     fn deliver(&mut self, which: usize, count: usize) -> bool {
         let side = if which % 2 == 0 { Side::Left } else { Side::Right };
         let now = self.now;
-        let Some(wire) = self.wires.get_mut(which / 2) else { return true };
+        let Some(wire) = self.wires.get_mut(which / 2).filter(|wire| wire.closed != Some(side)) else { return true };
         let conn = wire.end(side);
         let to = wire.to(side);
         let octets: Vec<u8> = to.drain(..count.min(to.len())).collect();
@@ -209,21 +230,16 @@ impl Net {
     }
 
     fn carry_out(&mut self, side: Side, action: Action) {
-        let now = self.now;
         match action {
-            Action::Connect(_) if !self.connected => {} // no answer
-            Action::Connect(conn) => self.connect(side, conn),
+            Action::Connect(_) if !self.connected || self.node(side.other()).silent => {} // no answer
+            Action::Connect(conn) => self.calls.push((side, conn)),
             Action::Close { conn, last_words } => {
-                let Some(at) = self.wires.iter().position(|wire| wire.end(side) == conn) else { return };
-                let mut wire = self.wires.remove(at);
-                if !self.connected {
-                    return;
-                }
-                let theirs = wire.end(side.other());
-                let octets = [wire.to(side.other()).clone(), last_words].concat();
-                let peer = &mut self.node(side.other()).peer;
-                octets.chunks(7).for_each(|octets| peer.handle(now, Event::Received { conn: theirs, octets }));
-                peer.handle(now, Event::Closed { conn: theirs });
+                // What was written before is still read, then the words, then the end.
+                let wire = self.wires.iter_mut().find(|wire| wire.end(side) == conn && wire.closed != Some(side));
+                let Some(wire) = wire else { return self.calls.retain(|call| *call != (side, conn)) };
+                wire.to(side.other()).extend(last_words);
+                wire.ended |= wire.closed.is_some();
+                wire.closed = Some(side);
             }
             Action::Up(_) | Action::Down(_) | Action::Failed(_) => {}
         }
@@ -247,27 +263,26 @@ impl Net {
             Ok(accepted) => {
                 let (left, right) = if side == Side::Left { (conn, accepted) } else { (accepted, conn) };
                 let (to_left, to_right) = (Vec::new(), Vec::new());
-                self.wires.push(Wire { left, right, to_left, to_right });
+                self.wires.push(Wire { left, right, to_left, to_right, closed: None, ended: false });
             }
         }
     }
 
     fn write(&mut self, side: Side) -> bool {
         let mut busy = false;
-        for at in 0..self.wires.len() {
-            let Some(wire) = self.wires.get_mut(at) else { break };
+        for wire in self.wires.iter_mut().filter(|wire| wire.closed != Some(side)) {
             let (conn, now) = (wire.end(side), self.now);
+            let lost = wire.closed.is_some();
             let to = wire.to(side.other());
             let room = SOCKET.saturating_sub(to.len());
-            let node = match side {
-                Side::Left => &mut self.left,
-                Side::Right => &mut self.right,
-            };
+            let node = if side == Side::Left { &mut self.left } else { &mut self.right };
             let some: Vec<u8> = node.peer.output(now, conn).iter().copied().take(room).collect();
             if some.is_empty() {
                 continue;
             }
-            to.extend_from_slice(&some);
+            if !lost {
+                to.extend_from_slice(&some);
+            }
             node.peer.handle(now, Event::Written { conn, count: some.len() });
             busy = true;
         }
@@ -277,18 +292,32 @@ impl Net {
     fn read(&mut self, side: Side) -> bool {
         let (piece, now, connected) = (self.piece, self.now, self.connected);
         let mut busy = false;
-        for wire in &mut self.wires {
+        for wire in self.wires.iter_mut().filter(|wire| wire.closed != Some(side)) {
             let conn = wire.end(side);
-            let node = match side {
-                Side::Left => &mut self.left,
-                Side::Right => &mut self.right,
-            };
+            let node = if side == Side::Left { &mut self.left } else { &mut self.right };
             if !node.reads || !connected {
                 continue;
             }
             let octets = std::mem::take(wire.to(side));
             busy |= !octets.is_empty();
             octets.chunks(piece).for_each(|octets| node.peer.handle(now, Event::Received { conn, octets }));
+        }
+        busy
+    }
+
+    /// Tells a side of the end of what the other has closed, when all of it is read.
+    fn end(&mut self, side: Side) -> bool {
+        let (now, connected) = (self.now, self.connected);
+        let mut busy = false;
+        for wire in self.wires.iter_mut().filter(|wire| wire.closed == Some(side.other()) && !wire.ended) {
+            if !connected || !wire.to(side).is_empty() {
+                continue;
+            }
+            let conn = wire.end(side);
+            let node = if side == Side::Left { &mut self.left } else { &mut self.right };
+            node.peer.handle(now, Event::Closed { conn });
+            wire.ended = true;
+            busy = true;
         }
         busy
     }

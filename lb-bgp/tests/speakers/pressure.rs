@@ -90,6 +90,48 @@ impl Alone {
     }
 }
 
+/// A peer of identifier `id` that has called one that is 192.0.2.2, and was called by it.
+fn called_and_calling(id: &str) -> (Peer, Instant, [lb_bgp::ConnId; 2]) {
+    let now = Instant::now();
+    let local = "192.0.2.1".parse().unwrap();
+    let mut peer = Peer::new(now, config(64512, 64513, id), false, 1).unwrap();
+    peer.handle(now, Event::Timer);
+    let Some(Action::Connect(ours)) = peer.poll_action() else { panic!("no connection asked for") };
+    peer.handle(now, Event::Connected { conn: ours, local });
+    let open = message(1, &[4, 0xFC, 1, 0, 90, 192, 0, 2, 2, 0]);
+    peer.handle(now, Event::Received { conn: ours, octets: &open });
+    let theirs = peer.accept(now, local).unwrap();
+    (peer, now, [ours, theirs])
+}
+
+fn closed(peer: &mut Peer) -> Vec<(lb_bgp::ConnId, Option<[u8; 2]>)> {
+    let closed = |action| match action {
+        Action::Close { conn, last_words } => Some((conn, last_words.last_chunk().copied())),
+        Action::Connect(_) | Action::Up(_) | Action::Down(_) | Action::Failed(_) => None,
+    };
+    std::iter::from_fn(|| peer.poll_action()).filter_map(closed).collect()
+}
+
+#[test]
+fn a_call_that_comes_while_ours_is_nearly_up_is_refused_when_it_is() {
+    let (mut peer, now, [ours, theirs]) = called_and_calling("192.0.2.3");
+    peer.handle(now, Event::Received { conn: ours, octets: &message(4, &[]) });
+    assert_eq!(closed(&mut peer), [(theirs, Some([6, 7]))]);
+    assert_eq!(peer.status().state, PeerState::Established);
+}
+
+#[test]
+fn a_peer_that_brings_both_connections_up_keeps_the_later_one() {
+    // It should have chosen. What it said last is what it wants.
+    let (mut peer, now, [ours, theirs]) = called_and_calling("192.0.2.1");
+    peer.handle(now, Event::Received { conn: ours, octets: &message(4, &[]) });
+    assert_eq!(closed(&mut peer), []);
+    let open = message(1, &[4, 0xFC, 1, 0, 90, 192, 0, 2, 2, 0]);
+    peer.handle(now, Event::Received { conn: theirs, octets: &[open, message(4, &[])].concat() });
+    assert_eq!(closed(&mut peer), [(ours, Some([6, 7]))]);
+    assert_eq!(peer.status().state, PeerState::Established);
+}
+
 #[test]
 fn a_flood_of_refreshes_is_answered_at_the_speed_of_reading() {
     let mut alone = alone();
@@ -131,6 +173,17 @@ fn a_flood_of_routes_is_counted_and_forgotten() {
     let status = alone.peer.status();
     assert_eq!((status.state, status.counters.announced), (PeerState::Established, 200_000));
     assert_eq!(status.last_malformed, None);
+}
+
+#[test]
+fn a_timer_that_comes_early_does_nothing() {
+    let mut alone = alone();
+    alone.read(&message(3, &[6, 2]));
+    while alone.peer.poll_action().is_some() {}
+    for _ in 0..100 {
+        alone.peer.handle(alone.now, Event::Timer);
+        assert_eq!(alone.peer.poll_action(), None);
+    }
 }
 
 #[test]
