@@ -23,11 +23,13 @@ use crate::{
     wire,
 };
 
+mod clock;
 mod established;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use self::established::Established;
+use self::clock::Clock;
+pub(crate) use self::{clock::earliest, established::Established};
 
 /// How long an OPEN may take to come (RFC 4271 §8.2.2: "4 minutes").
 const OPEN_HOLD: Duration = Duration::from_secs(240);
@@ -40,14 +42,6 @@ enum State {
     OpenSent { hold_until: Instant },
     OpenConfirm { agreed: Negotiated, clock: Clock },
     Established(Box<Established>),
-}
-
-/// The timers of a session whose hold time is agreed on.
-#[derive(Debug, Clone, Copy)]
-struct Clock {
-    /// `None`: the hold time is 0.
-    hold_until: Option<Instant>,
-    keepalive_at: Option<Instant>,
 }
 
 /// One connection.
@@ -316,25 +310,4 @@ impl Over {
         }
         self
     }
-}
-
-impl Clock {
-    /// The peer is alive (§4.4): the hold timer starts anew.
-    fn heard(&mut self, now: Instant, agreed: &Negotiated) {
-        self.hold_until = (!agreed.hold_time.is_zero()).then(|| now + agreed.hold_time);
-    }
-
-    /// We have shown that we are alive: the next KEEPALIVE is due a jittered interval later (§10).
-    fn spoke(&mut self, now: Instant, agreed: &Negotiated, jitter: &mut Jitter) {
-        self.keepalive_at = (!agreed.keepalive.is_zero()).then(|| now + jitter.apply(agreed.keepalive));
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        earliest(self.hold_until, self.keepalive_at)
-    }
-}
-
-/// The earlier of two deadlines.
-pub(crate) fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    one.into_iter().chain(other).min()
 }

@@ -71,6 +71,7 @@ impl Other {
         self.routes.extend(announced.into_iter().map(|prefix| (prefix, seen.clone())));
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "every attribute that we never send")]
     fn attribute(&mut self, attribute: &PathAttribute, seen: &mut Seen, announced: &mut Vec<Prefix>) {
         match attribute.value() {
             PathAttributeValue::Origin(origin) => assert_eq!(u8::from(*origin), 0),
@@ -255,9 +256,8 @@ fn it_reads_our_open_and_our_last_words() {
     let Ok(BgpMessage::Open(open)) = open else { panic!("{open:?}") };
     assert_eq!((open.my_as(), open.my_asn4(), open.hold_time()), (23456, 4_200_000_000, 90));
     let capabilities = open.capabilities();
-    let restart = capabilities.iter().find_map(|capability| match capability {
-        BgpCapability::GracefulRestartCapability(restart) => Some(restart),
-        _ => None,
+    let restart = capabilities.iter().find_map(|capability| {
+        if let BgpCapability::GracefulRestartCapability(restart) = capability { Some(restart) } else { None }
     });
     let restart = restart.expect("graceful restart");
     assert!(restart.restart() && restart.graceful_notification());

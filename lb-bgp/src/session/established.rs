@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Clock, Over, Session, State};
+use super::{Over, Session, State, clock::Clock};
 use crate::{
     config::PeerConfig,
     notification::Notification,

@@ -219,7 +219,7 @@ impl Net {
 
     /// Some octets of one direction of one wire.
     fn deliver(&mut self, which: usize, count: usize) -> bool {
-        let side = if which % 2 == 0 { Side::Left } else { Side::Right };
+        let side = if which.is_multiple_of(2) { Side::Left } else { Side::Right };
         let now = self.now;
         let Some(wire) = self.wires.get_mut(which / 2).filter(|wire| wire.closed != Some(side)) else { return true };
         let conn = wire.end(side);

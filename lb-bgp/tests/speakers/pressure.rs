@@ -63,10 +63,10 @@ struct Alone {
 
 fn alone() -> Alone {
     let now = Instant::now();
-    let mut peer = Peer::new(now, config(64512, 64513, "192.0.2.1"), false, 1).unwrap();
+    let mut peer = Peer::new(now, config(64512, 64513, "192.0.2.1"), false, 1).expect("a good configuration");
     peer.handle(now, Event::Timer);
     let Some(Action::Connect(conn)) = peer.poll_action() else { panic!("no connection asked for") };
-    peer.handle(now, Event::Connected { conn, local: "192.0.2.1".parse().unwrap() });
+    peer.handle(now, Event::Connected { conn, local: std::net::Ipv4Addr::new(192, 0, 2, 1).into() });
     peer.set_routes(many(1000, 0));
     let mut alone = Alone { peer, now, conn };
     alone.read(&message(1, &[4, 0xFC, 1, 0, 90, 192, 0, 2, 2, 0]));
@@ -76,7 +76,7 @@ fn alone() -> Alone {
 }
 
 fn message(kind: u8, body: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(19 + body.len()).unwrap();
+    let length = u16::try_from(19 + body.len()).expect("a message");
     [&[0xFF; 16][..], &length.to_be_bytes(), &[kind], body].concat()
 }
 
@@ -93,14 +93,14 @@ impl Alone {
 /// A peer of identifier `id` that has called one that is 192.0.2.2, and was called by it.
 fn called_and_calling(id: &str) -> (Peer, Instant, [lb_bgp::ConnId; 2]) {
     let now = Instant::now();
-    let local = "192.0.2.1".parse().unwrap();
-    let mut peer = Peer::new(now, config(64512, 64513, id), false, 1).unwrap();
+    let local = std::net::Ipv4Addr::new(192, 0, 2, 1).into();
+    let mut peer = Peer::new(now, config(64512, 64513, id), false, 1).expect("a good configuration");
     peer.handle(now, Event::Timer);
     let Some(Action::Connect(ours)) = peer.poll_action() else { panic!("no connection asked for") };
     peer.handle(now, Event::Connected { conn: ours, local });
     let open = message(1, &[4, 0xFC, 1, 0, 90, 192, 0, 2, 2, 0]);
     peer.handle(now, Event::Received { conn: ours, octets: &open });
-    let theirs = peer.accept(now, local).unwrap();
+    let theirs = peer.accept(now, local).expect("it is wanted");
     (peer, now, [ours, theirs])
 }
 
