@@ -3,12 +3,12 @@
 //! Every type is `repr(C)`, has no implicit padding (sizes are asserted below) and holds addresses as network-order
 //! bytes, so that equal values are equal bytes: a hash map compares bytes.
 //!
-//! One writer for each word. The agent writes [`Segment`]s, [`Entry`]s and the sender filter; the kernel alone
+//! One writer for each word. The agent writes [`Segment`]s, [`Entry`]s, the [`Reflector`] and the sender filter; the kernel alone
 //! writes the lease ([`crate::lease`]) and the counters.
 
 /// The version of everything in this file. Part of the name under which a map is pinned: a map whose layout changed
 /// is another map.
-pub const ABI: u32 = 1;
+pub const ABI: u32 = 2;
 
 /// Names of the maps (at most 15 characters) and of the programs in the object.
 pub mod name {
@@ -24,6 +24,8 @@ pub mod name {
     pub const FILTER: &str = "FILTER";
     /// `Array<u64>` of [`crate::lease::WORDS`]: the latch, the suppress limit, the clock's offset; see [`crate::lease`].
     pub const LEASE: &str = "LEASE";
+    /// `Array<u64>` of one [`super::Reflector`].
+    pub const REFLECTOR: &str = "REFLECTOR";
     /// `PerCpuArray<u64>` by [`crate::outcome::Outcome`].
     pub const OUTCOMES: &str = "OUTCOMES";
     /// The responder, attached to interfaces.
@@ -33,8 +35,16 @@ pub mod name {
 }
 
 /// Every map of the object, for pinning.
-pub const MAPS: [&str; 7] =
-    [name::SEGMENTS, name::VLAN_SEGMENTS, name::VIPS_V4, name::VIPS_V6, name::FILTER, name::LEASE, name::OUTCOMES];
+pub const MAPS: [&str; 8] = [
+    name::SEGMENTS,
+    name::VLAN_SEGMENTS,
+    name::VIPS_V4,
+    name::VIPS_V6,
+    name::FILTER,
+    name::LEASE,
+    name::REFLECTOR,
+    name::OUTCOMES,
+];
 
 /// Interfaces with an index under this have their untagged segment in an array, the others in the hash.
 pub const IFINDEX_ARRAY: u32 = 1024;
@@ -133,6 +143,40 @@ pub enum Action {
     Suppress = 2,
 }
 
+/// The S-BFD reflector of this node: discriminator (32 bits), epoch (16), and whether it says Up.
+///
+/// One word, so that the program never sees half of a change. It says Up only in its epoch of the lease, so that an
+/// agent that starts over says AdminDown from its first renewal on, whatever stood here.
+#[repr(transparent)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reflector(pub u64);
+
+impl Reflector {
+    /// Reflects nothing.
+    pub const OFF: Self = Self(0);
+
+    /// Says Up in `epoch`, while the lease is held.
+    pub const fn up(discriminator: u32, epoch: u16) -> Self {
+        Self((discriminator as u64) << 32 | (epoch as u64) << 16 | 1)
+    }
+
+    /// Says AdminDown: "take it from me". While the node warms up or drains.
+    pub const fn admin_down(discriminator: u32) -> Self {
+        Self((discriminator as u64) << 32)
+    }
+
+    /// What probes must name; 0: nothing is reflected.
+    pub const fn discriminator(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// Whether it says Up while the lease is held in `epoch`.
+    pub const fn is_up_in(self, epoch: u16) -> bool {
+        self.0 & 0xffff_ffff == (epoch as u64) << 16 | 1
+    }
+}
+
+const _: () = assert!(size_of::<Reflector>() == 8);
 const _: () = assert!(size_of::<Segment>() == 12);
 const _: () = assert!(size_of::<VlanKey>() == 8);
 const _: () = assert!(size_of::<Key4>() == 8);

@@ -12,6 +12,8 @@ pub const BROADCAST: Mac = [0xff; 6];
 
 /// EtherType of ARP (RFC 826).
 pub const ARP: u16 = 0x0806;
+/// EtherType of IPv4 (RFC 894).
+pub const IPV4: u16 = 0x0800;
 /// EtherType of IPv6 (RFC 2464 §3).
 pub const IPV6: u16 = 0x86dd;
 const CUSTOMER_TAG: u16 = 0x8100;

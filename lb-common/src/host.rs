@@ -3,7 +3,7 @@
 use std::{cell::Cell, collections::BTreeMap};
 
 use crate::{
-    abi::{Action, Entry, FILTER_WORDS, Key4, Key6, Role, Segment},
+    abi::{Action, Entry, FILTER_WORDS, Key4, Key6, Reflector, Role, Segment},
     eth::Vlans,
     filter::{self, Bit},
     frame::Frame,
@@ -59,6 +59,8 @@ pub struct Maps {
     pub vips6: BTreeMap<(u32, [u8; 16]), Entry>,
     /// The sender filter.
     pub filter: BTreeMap<u32, u64>,
+    /// The S-BFD reflector.
+    pub reflector: Reflector,
     /// The latch; the responder trips it.
     pub latch: Cell<u64>,
     /// The suppress limit.
@@ -101,6 +103,10 @@ impl Tables for Maps {
 
     fn entry6(&self, key: &Key6) -> Option<Entry> {
         self.vips6.get(&(key.segment, key.address)).copied()
+    }
+
+    fn reflector(&self) -> Reflector {
+        self.reflector
     }
 
     fn latch(&self) -> Latch {

@@ -1,7 +1,7 @@
 //! What Herald's kernel program and its userspace agree on, and the pure packet code that both run.
 //!
 //! * [`abi`]: the maps; [`lease`]: the word that ends all answers; [`filter`]: a hint in front of the tables.
-//! * [`respond`]: one frame in, one [`outcome`] out, by [`arp`] and [`ndp`], over the traits [`frame::Frame`] and
+//! * [`respond`]: one frame in, one [`outcome`] out, by [`arp`], [`ndp`] and [`bfd::reflect`], over the traits [`frame::Frame`] and
 //!   [`tables::Tables`]. `lb-ebpf` implements the traits with packet pointers and maps, `host` with vectors.
 //!
 //! Must not: allocate, panic, depend on anything (but aya's `Pod` behind feature `user`, std behind `host`).
@@ -10,6 +10,7 @@
 
 pub mod abi;
 pub mod arp;
+pub mod bfd;
 pub mod csum;
 pub mod eth;
 pub mod filter;

@@ -1,6 +1,6 @@
 //! Every way out of the program: one counter each, one metric label each.
 //!
-//! What is not ours (no ARP, no neighbour discovery) is [`Pass::Foreign`] and is not counted: its path has no
+//! What is not ours (no ARP, no neighbour discovery, no S-BFD) is [`Pass::Foreign`] and is not counted: its path has no
 //! look-up and no counter.
 
 /// Declares an enum whose variants are counters, with their metric names.
@@ -48,13 +48,17 @@ counters! {
         ArpLapsed = "arp_lapsed",
         /// The same for a neighbour solicitation.
         NsLapsed = "ns_lapsed",
+        /// An S-BFD probe, reflected as Up (RFC 7880 §7.2.2).
+        SbfdUp = "sbfd_up",
+        /// An S-BFD probe, reflected as AdminDown: the lease has run out, or the node warms up or drains.
+        SbfdAdminDown = "sbfd_admin_down",
     }
 }
 
 counters! {
     /// A frame that goes up the stack untouched, and why.
-    Pass, Done::NsLapsed.counter() + 1, {
-        /// ARP or ND on an interface or VLAN without a segment.
+    Pass, Done::SbfdAdminDown.counter() + 1, {
+        /// ARP, ND or S-BFD on an interface or VLAN without a segment.
         NoSegment = "no_segment",
         /// More than two VLAN tags.
         TooManyTags = "too_many_tags",
@@ -104,13 +108,47 @@ counters! {
         NaTarget = "na_target",
         /// NA for an address of the table from a hardware address that is not ours.
         NaSighting = "na_sighting",
-        /// The address is in the table, but the agent has been gone for longer than the suppress limit.
+        /// S-BFD: shorter than its headers.
+        SbfdShort = "sbfd_short",
+        /// S-BFD: the IP version is not that of the EtherType.
+        SbfdIpVersion = "sbfd_ip_version",
+        /// S-BFD: the IPv4 header has options.
+        SbfdOptions = "sbfd_options",
+        /// S-BFD: an IPv4 fragment.
+        SbfdFragment = "sbfd_fragment",
+        /// S-BFD: the length of IP, UDP or BFD is not that of a packet of 24 bytes.
+        SbfdLength = "sbfd_length",
+        /// S-BFD: the TTL or hop limit is not 255 (RFC 7881 §5).
+        SbfdTtl = "sbfd_ttl",
+        /// S-BFD: an IP address that no host can have.
+        SbfdAddress = "sbfd_address",
+        /// S-BFD: sent to another hardware address than ours.
+        SbfdDestination = "sbfd_destination",
+        /// S-BFD: the sender's hardware address is zero or a group.
+        SbfdSender = "sbfd_sender",
+        /// S-BFD: sent from port 7784, as reflectors do (RFC 7881 §3).
+        SbfdSourcePort = "sbfd_source_port",
+        /// S-BFD over IPv6 without a UDP checksum (RFC 8200 §8.1).
+        SbfdChecksum = "sbfd_checksum",
+        /// S-BFD: the BFD version is not 1.
+        SbfdVersion = "sbfd_version",
+        /// S-BFD: authenticated or multipoint.
+        SbfdFlags = "sbfd_flags",
+        /// S-BFD without D: not from an initiator (RFC 7880 §7.2.1).
+        SbfdResponse = "sbfd_response",
+        /// S-BFD: the detection multiplier is 0 (RFC 5880 §6.8.6).
+        SbfdDetectMult = "sbfd_detect_mult",
+        /// S-BFD: My Discriminator is 0 (RFC 5880 §6.8.6).
+        SbfdMyDiscriminator = "sbfd_my_discriminator",
+        /// S-BFD: Your Discriminator is not ours.
+        SbfdYourDiscriminator = "sbfd_your_discriminator",
+        /// The address is in the table, or the probe is for us, but the agent has been gone for longer than the suppress limit.
         SuppressLimit = "suppress_limit",
         /// The frame had to change its length and the driver refused.
         Resize = "resize",
         /// The kernel would not read or write the frame.
         Access = "access",
-        /// Not ARP, not neighbour discovery: passed, not counted.
+        /// Neither ARP, neighbour discovery nor S-BFD: passed, not counted.
         Foreign = "foreign",
     }
 }
@@ -143,7 +181,9 @@ impl Verdict {
     #[inline(always)]
     pub const fn of(outcome: &Outcome) -> Self {
         match outcome {
-            Ok(Done::ArpAnswered | Done::NsAnswered | Done::DadAnswered) => Self::Answer,
+            Ok(Done::ArpAnswered | Done::NsAnswered | Done::DadAnswered | Done::SbfdUp | Done::SbfdAdminDown) => {
+                Self::Answer
+            }
             Ok(Done::ArpSuppressed | Done::NsSuppressed | Done::ArpLapsed | Done::NsLapsed) => Self::Drop,
             Err(_) => Self::Pass,
         }

@@ -4,6 +4,7 @@
 
 use crate::{
     arp,
+    bfd::reflect,
     eth::{self, Header},
     frame::Frame,
     ndp,
@@ -11,7 +12,9 @@ use crate::{
     tables::Tables,
 };
 
-/// Judges a frame and, if it asks for an address that this node holds, turns it into the answer.
+/// Judges a frame and, if it asks for an address that this node holds or probes this node, turns it into the answer.
+///
+/// What is neither ARP, nor neighbour discovery, nor for UDP port 7784 passes without a look-up.
 ///
 /// On `Err` the frame is untouched, but for [`Pass::Access`]: it changed its length and was not lent again.
 #[inline(always)]
@@ -25,6 +28,14 @@ pub fn respond<F: Frame, T: Tables>(frame: &mut F, tables: &T) -> Outcome {
         eth::IPV6 if ndp::is_neighbour_discovery(frame, header.payload) => {
             let segment = tables.segment(header.vlans).ok_or(Pass::NoSegment)?;
             ndp::respond(frame, tables, &segment, header.payload)
+        }
+        eth::IPV6 if reflect::is_sbfd6(frame, header.payload) => {
+            let segment = tables.segment(header.vlans).ok_or(Pass::NoSegment)?;
+            reflect::respond6(frame, tables, &segment, header.payload)
+        }
+        eth::IPV4 if reflect::is_sbfd4(frame, header.payload) => {
+            let segment = tables.segment(header.vlans).ok_or(Pass::NoSegment)?;
+            reflect::respond4(frame, tables, &segment, header.payload)
         }
         _ => Err(Pass::Foreign),
     }

@@ -1,7 +1,7 @@
 //! What the program knows: segments, addresses and the lease; and what follows from them for one address.
 
 use crate::{
-    abi::{Action, Entry, Key4, Key6, Role, Segment},
+    abi::{Action, Entry, Key4, Key6, Reflector, Role, Segment},
     eth::Vlans,
     lease::{Latch, Millis, Nanos, State, nanos},
 };
@@ -16,6 +16,8 @@ pub trait Tables {
     fn entry4(&self, key: &Key4) -> Option<Entry>;
     /// The entry of an IPv6 address.
     fn entry6(&self, key: &Key6) -> Option<Entry>;
+    /// What the S-BFD reflector is.
+    fn reflector(&self) -> Reflector;
     /// The lease.
     fn latch(&self) -> Latch;
     /// Replaces the latch by its tripped form, unless another did something to it first.
@@ -39,25 +41,51 @@ pub enum Duty {
     Pass,
 }
 
-impl Duty {
-    /// Weighs an entry against the lease. The one place where the latch trips.
+/// Whether the agent vouches for the tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It does, in the epoch of this latch.
+    Held(Latch),
+    /// It does not, but nobody else is to answer in its place.
+    Lapsed,
+    /// It has been gone for longer than the suppress limit.
+    Gone,
+}
+
+impl Standing {
+    /// Asks the lease. The one place where the latch trips.
     #[inline(always)]
-    pub fn of<T: Tables>(tables: &T, segment: &Segment, entry: &Entry) -> Self {
+    pub fn of<T: Tables>(tables: &T) -> Self {
         let latch = tables.latch();
         let now = tables.now();
         let state = latch.state(now);
         if state == State::Expired {
             tables.trip(latch);
         }
-        if state != State::Held && now > nanos(tables.suppress_until()) {
+        if state == State::Held {
+            return Self::Held(latch);
+        }
+        if now > nanos(tables.suppress_until()) {
+            return Self::Gone;
+        }
+        Self::Lapsed
+    }
+}
+
+impl Duty {
+    /// Weighs an entry against the lease.
+    #[inline(always)]
+    pub fn of<T: Tables>(tables: &T, segment: &Segment, entry: &Entry) -> Self {
+        let standing = Standing::of(tables);
+        if standing == Standing::Gone {
             return Self::Pass;
         }
         if entry.action != Action::Answer as u8 || segment.role != Role::Holds as u8 {
             return Self::Suppress;
         }
-        if state != State::Held || entry.epoch != latch.epoch() {
-            return Self::Lapsed;
+        match standing {
+            Standing::Held(latch) if entry.epoch == latch.epoch() => Self::Answer,
+            Standing::Held(_) | Standing::Lapsed | Standing::Gone => Self::Lapsed,
         }
-        Self::Answer
     }
 }

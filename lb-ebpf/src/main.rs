@@ -1,4 +1,4 @@
-//! Herald's XDP programs: the responder that answers ARP and NDP, and the renewal of the lease.
+//! Herald's XDP programs: the responder that answers ARP, NDP and S-BFD, and the renewal of the lease.
 //!
 //! Must not: hold packet logic. What a frame means is decided in `lb-common`, which the host tests run too; here are
 //! the bounds checks, the map look-ups, and one match from outcome to verdict.
@@ -17,7 +17,7 @@ use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 use aya_log_ebpf::info;
 use lb_common::{outcome::Verdict, respond::respond};
 
-/// Answers ARP requests and neighbour solicitations for the addresses this node holds.
+/// Answers ARP requests and neighbour solicitations for the addresses this node holds, and reflects S-BFD probes.
 #[xdp(frags)]
 fn lb_responder(ctx: XdpContext) -> u32 {
     let outcome = respond(&mut packet::Packet::new(&ctx), &maps::Maps::of(&ctx));

@@ -9,7 +9,7 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use lb_common::{
-    abi::{self, Entry, Key4, Key6, Segment, VlanKey},
+    abi::{self, Entry, Key4, Key6, Reflector, Segment, VlanKey},
     eth::Vlans,
     lease::{self, Latch, Millis, Nanos},
     outcome::{self, Outcome, Pass},
@@ -41,6 +41,10 @@ static FILTER: Array<u64> = Array::with_max_entries(abi::FILTER_WORDS, 0);
 /// The latch, the suppress limit, the clock's offset. Written here only: by a trip, and by the renewal.
 #[map]
 static LEASE: Array<u64> = Array::with_max_entries(lease::WORDS, 0);
+
+/// What the S-BFD reflector says. Written by the agent, as one word.
+#[map]
+static REFLECTOR: Array<u64> = Array::with_max_entries(1, 0);
 
 /// One counter for each way out. Written here, summed over the CPUs by the agent.
 #[map]
@@ -89,6 +93,11 @@ impl Tables for Maps {
     fn entry6(&self, key: &Key6) -> Option<Entry> {
         // SAFETY: as above.
         unsafe { VIPS_V6.get(key).copied() }
+    }
+
+    #[inline(always)]
+    fn reflector(&self) -> Reflector {
+        Reflector(REFLECTOR.get_ptr_mut(0).map_or(0, read))
     }
 
     #[inline(always)]

@@ -5,7 +5,7 @@
 
 use super::{Maps, entry, segment};
 use crate::{
-    abi::{Action, Key4, Key6, Role},
+    abi::{Action, Key4, Key6, Reflector, Role},
     eth::Mac,
     lease::Latch,
     outcome::{Done, Outcome, Pass},
@@ -21,6 +21,8 @@ pub const SUPPRESSED4: [u8; 4] = [192, 0, 2, 11];
 pub const HELD6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10];
 /// An address another node is ranked for.
 pub const SUPPRESSED6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x11];
+/// The discriminator of the node.
+pub const DISCRIMINATOR: u32 = 0xc0ff_ee01;
 /// The epoch of the entries.
 pub const EPOCH: u16 = 1;
 
@@ -59,14 +61,19 @@ impl Golden {
 /// # Panics
 /// When the table is not well formed: it is part of the tests.
 pub fn table() -> Vec<Golden> {
-    let files = [include_str!("../../golden/arp.frames"), include_str!("../../golden/ndp.frames")];
+    let files = [
+        include_str!("../../golden/arp.frames"),
+        include_str!("../../golden/ndp.frames"),
+        include_str!("../../golden/bfd.frames"),
+    ];
     files.iter().flat_map(|file| parse(file)).collect()
 }
 
-/// The tables the frames are judged by: two addresses of each family on three VLANs, the lease held.
+/// The tables the frames are judged by: two addresses of each family on three VLANs, the reflector Up, the lease held.
 pub fn maps() -> Maps {
     let mut maps = Maps { suppress_until: 20_000, now: 5_000, ..Maps::default() };
     maps.latch.set(Latch::new(EPOCH, 10_000).0);
+    maps.reflector = Reflector::up(DISCRIMINATOR, EPOCH);
     for (id, vlans) in (1..).zip(VLANS) {
         maps.segments.insert(vlans, segment(id, NODE_MAC, Role::Holds));
         maps.insert4(Key4 { segment: id, address: HELD4 }, entry(Action::Answer, EPOCH));

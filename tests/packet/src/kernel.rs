@@ -66,6 +66,8 @@ impl Kernel {
         for (&index, word) in &maps.filter {
             filter.set(index, word, 0)?;
         }
+        let mut reflector: Array<_, u64> = Array::try_from(self.map(name::REFLECTOR)?)?;
+        reflector.set(0, maps.reflector.0, 0)?;
         let mut vips4: HashMap<_, Key4, Entry> = HashMap::try_from(self.map(name::VIPS_V4)?)?;
         for (&(segment, address), entry) in &maps.vips4 {
             vips4.insert(Key4 { segment, address }, entry, 0)?;
