@@ -134,7 +134,8 @@ impl Veth {
     }
 }
 
-/// An ARP reply or a neighbour advertisement, behind any tags. Read without our parser.
+/// An ARP reply, a neighbour advertisement or a datagram from an S-BFD reflector, behind any tags. Read without our
+/// parser.
 fn is_answer(frame: &[u8]) -> bool {
     let mut at = 12;
     while matches!(frame.get(at..at + 2), Some([0x81, 0x00] | [0x88, 0xa8])) {
@@ -142,10 +143,15 @@ fn is_answer(frame: &[u8]) -> bool {
     }
     match frame.get(at..at + 2) {
         Some([0x08, 0x06]) => frame.get(at + 9) == Some(&2),
+        Some([0x08, 0x00]) => frame.get(at + 22..at + 24) == Some(&REFLECTOR_PORT),
+        Some([0x86, 0xdd]) if frame.get(at + 8) == Some(&17) => frame.get(at + 42..at + 44) == Some(&REFLECTOR_PORT),
         Some([0x86, 0xdd]) => frame.get(at + 42) == Some(&136),
         _ => false,
     }
 }
+
+/// 7784.
+const REFLECTOR_PORT: [u8; 2] = [0x1e, 0x68];
 
 /// A new network namespace, held by a file.
 fn namespace() -> Result<File> {
