@@ -58,7 +58,7 @@ pub fn main(cli: Cli) -> ExitCode {
 
 async fn command(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Run(args) => run(args).await,
+        Command::Run(args) => Box::pin(run(*args)).await,
         Command::Cleanup(args) => {
             let _lock = lock(&args.places.run_dir).await?;
             cleanup::undo_all(&Pins::at(&args.places.bpffs), &args.places.run_dir).await

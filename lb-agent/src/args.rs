@@ -19,7 +19,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Runs the agent.
-    Run(Run),
+    Run(Box<Run>),
     /// Takes everything away that an agent left on this node. The agent must not be running.
     Cleanup(Cleanup),
 }

@@ -24,7 +24,7 @@ use std::{fmt, path::PathBuf};
 
 pub use directory::{Directory, Writer};
 pub use error::{CreateError, DeleteError, GetError, OpenError, Stopped, UpdateError};
-pub use listing::{Changes, Listing, Reflector};
+pub use listing::{Changes, Listing, Reflector, Set};
 pub use object::{Key, Object, Preconditions};
 pub use rejection::{Effect, Rejection};
 pub use server::Server;

@@ -35,8 +35,9 @@ impl<K: PartialEq> Listing<K> {
         let mut changes = Changes { set: Vec::new(), removed: Vec::new() };
         for item in older.objects.diff(&self.objects) {
             match item {
-                DiffItem::Add(_, object) | DiffItem::Update { new: (_, object), .. } => {
-                    changes.set.push(Arc::clone(object));
+                DiffItem::Add(_, now) => changes.set.push(Set { before: None, now: Arc::clone(now) }),
+                DiffItem::Update { old: (_, before), new: (_, now) } => {
+                    changes.set.push(Set { before: Some(Arc::clone(before)), now: Arc::clone(now) });
                 }
                 DiffItem::Remove(_, object) => changes.removed.push(Arc::clone(object)),
             }
@@ -49,9 +50,18 @@ impl<K: PartialEq> Listing<K> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Changes<K> {
     /// Objects that are new or other than before.
-    pub set: Vec<Arc<K>>,
+    pub set: Vec<Set<K>>,
     /// Objects that are not listed any more, as they were.
     pub removed: Vec<Arc<K>>,
+}
+
+/// One object that is new or other than before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Set<K> {
+    /// As it was; `None` if it is new.
+    pub before: Option<Arc<K>>,
+    /// As it is.
+    pub now: Arc<K>,
 }
 
 impl<K> Default for Changes<K> {

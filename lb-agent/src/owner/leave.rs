@@ -4,24 +4,31 @@ use std::{sync::Arc, time::Duration};
 
 use lb_api::VirtualIP;
 use lb_plan::agent::{Presence, Snapshot, Table, leave};
-use lb_store::{Key, Listing};
+use lb_store::{Key, Listing, Set};
 
 use super::Owner;
 
 impl Owner {
     /// Makes `listing` the one that counts, takes up what it does not list any more, and lets go what is over.
-    /// The objects that are new or other than before, and whether the plan may have changed.
+    /// The objects whose spec is new or other than before, and whether the plan may have changed. A status decides
+    /// nothing here: an agent that writes thousands must not plan anew for each.
     pub(super) fn take_listing(
         &mut self,
         now: Duration,
         listing: Arc<Listing<VirtualIP>>,
     ) -> (Vec<Arc<VirtualIP>>, bool) {
         let before = self.seen.listing.replace(Arc::clone(&listing));
-        let changed = before.as_ref().is_none_or(|before| !Arc::ptr_eq(before, &listing));
+        let Some(before) = before else {
+            self.judge_leaving(now);
+            return (Vec::new(), true);
+        };
         let mut set = Vec::new();
-        if let (Some(before), true) = (before, changed) {
+        let mut removed = false;
+        if !Arc::ptr_eq(&before, &listing) {
             let changes = listing.since(&before);
-            set = changes.set;
+            let is_other = |set: &Set<VirtualIP>| set.before.as_ref().is_none_or(|old| old.spec != set.now.spec);
+            set = changes.set.into_iter().filter(is_other).map(|set| set.now).collect();
+            removed = !changes.removed.is_empty();
             for object in changes.removed {
                 tracing::info!(
                     virtual_ip = object.metadata.name,
@@ -33,7 +40,8 @@ impl Owner {
             }
         }
         let over = self.judge_leaving(now);
-        (set, changed || over)
+        let changed = removed || over || !set.is_empty();
+        (set, changed)
     }
 
     /// Takes up, once, what an earlier agent left in the table and nobody lists: its file may not parse just now.
