@@ -41,7 +41,7 @@ struct Cli {
 enum Command {
     /// Installs what is missing: the BPF compiler, the linker, the lab's tools, a control plane. Other commands call it
     /// on demand.
-    Setup,
+    Setup(setup::Args),
     /// Builds the kernel programs into `target/bpf/` and prints their sizes.
     BuildEbpf(ebpf::Args),
     /// Three nodes and a client in network namespaces; a Service gets its addresses and each is answered.
@@ -66,7 +66,7 @@ fn main() -> ExitCode {
 
 fn run(workspace: &Workspace, command: Command) -> anyhow::Result<Passed> {
     match command {
-        Command::Setup => setup::run(workspace),
+        Command::Setup(args) => setup::run(workspace, &args),
         Command::BuildEbpf(args) => ebpf::run(workspace, &args),
         Command::Demo(args) => demo::run(workspace, &args),
         Command::Test(args) => suite::run(workspace, &args),

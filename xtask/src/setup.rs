@@ -43,12 +43,20 @@ const LAB_PROGRAMS: &[(&str, &str)] = &[
 /// What kube-proxy runs in its two modes.
 const KUBE_PROGRAMS: &[(&str, &str)] = &[("iptables", "iptables"), ("nft", "nftables")];
 
+/// Arguments of `setup`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The control plane of this version (`1.33`) instead of the newest, for `soak kube --version`.
+    #[arg(long, value_name = "VERSION")]
+    kube: Option<String>,
+}
+
 /// `cargo xtask setup`: everything.
-pub(crate) fn run(workspace: &Workspace) -> Result<Passed> {
+pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<Passed> {
     println!("tools are kept in {}", workspace.cache.display());
     crate::ebpf::prepare(workspace, None)?;
     lab(workspace)?;
-    kube(workspace, None)?;
+    kube(workspace, args.kube.as_deref())?;
     println!("everything is set up");
     Ok(Passed::Whole)
 }

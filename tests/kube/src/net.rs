@@ -89,7 +89,7 @@ pub(crate) fn connect_node(lab: &Lab, node: &Host) -> anyhow::Result<()> {
     // kube-proxy rewrites what goes to a ClusterIP, but only what the kernel has a route for gets that far.
     let services = [
         format!("route add {} dev {INTERFACE}", SERVICE_RANGES.0),
-        format!("-6 route add {} dev {INTERFACE}", SERVICE_RANGES.1),
+        format!("route add {} dev {INTERFACE}", SERVICE_RANGES.1),
     ];
     let others = nodes(lab).filter(|(other, _)| other.name != node.name);
     batch(node.netns.command("ip"), services.into_iter().chain(others.flat_map(routes)))
@@ -98,7 +98,7 @@ pub(crate) fn connect_node(lab: &Lab, node: &Host) -> anyhow::Result<()> {
 fn routes((node, ranges): (&Host, PodRanges)) -> [String; 2] {
     [
         format!("route add {} via {} dev {INTERFACE}", ranges.v4(), node.v4),
-        format!("-6 route add {} via {} dev {INTERFACE}", ranges.v6(), node.v6),
+        format!("route add {} via {} dev {INTERFACE}", ranges.v6(), node.v6),
     ]
 }
 

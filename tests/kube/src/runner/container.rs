@@ -249,6 +249,7 @@ fn mounts(parts: &Parts, container: &Container, image: &super::Image) -> Result<
 struct Running {
     child: Child,
     started: Timestamp,
+    pid: PathBuf,
     error: PathBuf,
 }
 
@@ -257,13 +258,17 @@ impl Running {
         fs::create_dir_all(&spec.root)?;
         fs::create_dir_all(log.parent().unwrap_or(log))?;
         let file = spec.pid.with_file_name("spec.json");
+        // What an earlier run left is nobody's process any more, or somebody else's.
+        if spec.pid.exists() {
+            fs::remove_file(&spec.pid)?;
+        }
         fs::write(&file, serde_json::to_vec_pretty(spec)?)?;
         let output = fs::File::options().create(true).append(true).open(log)?;
         let mut command = Command::new(programs::own("pod-init"));
         command.arg(file).env_clear().stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         // A group of its own: Ctrl-C is the test's to handle.
         let child = command.process_group(0).kill_on_drop(true).spawn()?;
-        Ok(Self { child, started: Timestamp::now(), error: spec.error.clone() })
+        Ok(Self { child, started: Timestamp::now(), pid: spec.pid.clone(), error: spec.error.clone() })
     }
 
     /// Waits for the end.
@@ -293,7 +298,10 @@ impl Running {
         if let Ok(ended) = timeout(grace, self.ended()).await {
             return ended;
         }
-        if let Err(error) = self.child.start_kill() {
+        // The command first: its first process ends when it is gone, so that nothing of it is left when we say so.
+        let command = fs::read_to_string(&self.pid).ok().and_then(|pid| pid.trim().parse().ok());
+        let killed = command.is_some_and(|pid| kill(Pid::from_raw(pid), Signal::SIGKILL).is_ok());
+        if !killed && let Err(error) = self.child.start_kill() {
             tracing::debug!("kill a container: {error}");
         }
         self.ended().await

@@ -82,7 +82,7 @@ impl Sandbox {
             format!("link set {link} up"),
             // The node speaks to its pods with its own address, or an answer would go to another node's gateway.
             format!("route add {v4}/32 dev {link} src {}", node.v4),
-            format!("-6 route add {v6}/128 dev {link}"),
+            format!("route add {v6}/128 dev {link}"),
         ];
         batch(Command::new("ip"), outside)?;
         let own = [
@@ -92,7 +92,7 @@ impl Sandbox {
             "link set eth0 up".to_owned(),
             format!("route add {GATEWAY}/32 dev eth0 scope link"),
             format!("route add default via {GATEWAY} dev eth0"),
-            format!("-6 route add default via {GATEWAY_V6} dev eth0"),
+            format!("route add ::/0 via {GATEWAY_V6} dev eth0"),
         ];
         batch(inside.command("ip"), own)
     }
