@@ -136,16 +136,22 @@ fn run(spec: &Spec, error: &File) -> anyhow::Result<i32> {
 /// Hands on signals to the command until it ends.
 fn watch_over(child: Pid, signals: &SigSet) -> anyhow::Result<i32> {
     loop {
-        match signals.wait().context("wait for a signal")? {
-            Signal::SIGCHLD => match waitpid(child, Some(WaitPidFlag::WNOHANG)).context("wait for the command")? {
-                WaitStatus::Exited(_, code) => return Ok(code),
-                WaitStatus::Signaled(_, signal, _) => return Ok(128 + signal as i32),
-                _ => {}
-            },
-            signal => match kill(child, signal) {
+        let signal = signals.wait().context("wait for a signal")?;
+        if signal != Signal::SIGCHLD {
+            match kill(child, signal) {
                 Ok(()) | Err(Errno::ESRCH) => {}
                 Err(error) => return Err(error).context(format!("hand on {signal}")),
-            },
+            }
+            continue;
+        }
+        match waitpid(child, Some(WaitPidFlag::WNOHANG)).context("wait for the command")? {
+            WaitStatus::Exited(_, code) => return Ok(code),
+            WaitStatus::Signaled(_, signal, _) => return Ok(128 + signal as i32),
+            WaitStatus::StillAlive
+            | WaitStatus::Stopped(..)
+            | WaitStatus::Continued(_)
+            | WaitStatus::PtraceEvent(..)
+            | WaitStatus::PtraceSyscall(_) => {}
         }
     }
 }

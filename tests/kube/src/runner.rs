@@ -228,13 +228,13 @@ impl Runner {
 
     /// Ends it; its containers die with it, as on a node that lost its power.
     pub(crate) fn stop(&mut self) -> anyhow::Result<()> {
-        if let Some(stop) = self.stop.take() {
-            if stop.send(()).is_err() {
-                tracing::debug!("the pod runner of {} ended by itself", self.node.name);
-            }
+        if let Some(stop) = self.stop.take()
+            && stop.send(()).is_err()
+        {
+            tracing::debug!("the pod runner of {} ended by itself", self.node.name);
         }
         let Some(thread) = self.thread.take() else { return Ok(()) };
-        thread.join().map_err(|_| anyhow::anyhow!("the pod runner of {} panicked", self.node.name))?
+        thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the pod runner of {} panicked", self.node.name)))
     }
 }
 

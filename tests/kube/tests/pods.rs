@@ -243,6 +243,42 @@ curl --silent --show-error --fail --cacert $dir/ca.crt --header "Authorization: 
 }
 
 #[test]
+fn host_paths_are_the_nodes_own_and_outlive_the_pod() -> anyhow::Result<()> {
+    if !need::met(&programs::needs()) {
+        return Ok(());
+    }
+    let cluster = cluster(1)?;
+    let look = "
+stat --file-system --format %T /sys/fs/bpf
+mkdir /sys/fs/bpf/kept && echo kept > /state/kept
+touch /fixed/x || echo fixed is read-only
+ls /sys/class/net | tr '\\n' ' '
+echo 2 > /host/net/ipv4/conf/eth0/arp_announce && cat /proc/sys/net/ipv4/conf/eth0/arp_announce";
+    let more = "hostNetwork: true
+  volumes:
+  - { name: bpf, hostPath: { path: /sys/fs/bpf, type: Directory } }
+  - { name: state, hostPath: { path: /run/state, type: DirectoryOrCreate } }
+  - { name: net, hostPath: { path: /proc/sys/net } }";
+    let of_container = "volumeMounts:
+    - { name: bpf, mountPath: /sys/fs/bpf }
+    - { name: state, mountPath: /state }
+    - { name: state, mountPath: /fixed, readOnly: true }
+    - { name: net, mountPath: /host/net }";
+
+    let log = printed(&cluster, "paths", look, more, of_container)?;
+    cluster.kubectl().run(&["delete", "pod", "paths", "--timeout", "60s"])?;
+
+    let lines: Vec<_> = log.lines().filter(|line| !line.contains("touch:")).collect();
+    assert_eq!(lines, ["bpf_fs", "fixed is read-only", "eth0 lo 2"], "{log}");
+    assert_eq!(fs::read_to_string(cluster.host_dir("node-1").join("run/state/kept"))?, "kept\n");
+    let node = cluster.node("node-1")?;
+    assert!(cluster.lab().bpffs(node)?.join("kept").is_dir());
+    assert_eq!(node.netns.read("/proc/sys/net/ipv4/conf/eth0/arp_announce")?, "2\n");
+    cluster.done();
+    Ok(())
+}
+
+#[test]
 fn a_container_that_does_not_end_is_killed_after_its_grace() -> anyhow::Result<()> {
     if !need::met(&programs::needs()) {
         return Ok(());

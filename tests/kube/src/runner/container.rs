@@ -194,10 +194,12 @@ fn spec(parts: &Parts, container: &Container) -> Result<Spec, Unready> {
     let mut full = words(command.as_ref().unwrap_or(&image.entrypoint));
     full.extend(words(container.args.as_deref().unwrap_or_default()));
 
-    let id = |own: Option<i64>, of_pod: Option<i64>| u32::try_from(own.or(of_pod).unwrap_or(0));
-    let user = id(own.run_as_user, of_pod.run_as_user).map_err(|_| Unready("runAsUser is no user id".to_owned()))?;
-    let group =
-        id(own.run_as_group, of_pod.run_as_group).map_err(|_| Unready("runAsGroup is no group id".to_owned()))?;
+    let id = |what: &str, own: Option<i64>, of_pod: Option<i64>| {
+        let id = own.or(of_pod).unwrap_or(0);
+        u32::try_from(id).map_err(|error| Unready(format!("{what} {id}: {error}")))
+    };
+    let user = id("runAsUser", own.run_as_user, of_pod.run_as_user)?;
+    let group = id("runAsGroup", own.run_as_group, of_pod.run_as_group)?;
     if user == 0 && own.run_as_non_root.or(of_pod.run_as_non_root) == Some(true) {
         return Err(Unready("container has runAsNonRoot and image will run as root".to_owned()));
     }
@@ -289,11 +291,12 @@ impl Running {
 
     /// Asks it to end, and kills it when it has not within `grace`.
     async fn end(&mut self, grace: Duration) -> Ended {
-        if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
-            if let Err(error) = kill(Pid::from_raw(pid), Signal::SIGTERM) {
-                // It ended by itself in this moment: the wait says so.
-                tracing::debug!("ask process {pid} to end: {error}");
-            }
+        let first = self.child.id().and_then(|pid| i32::try_from(pid).ok());
+        if let Some(pid) = first
+            && let Err(error) = kill(Pid::from_raw(pid), Signal::SIGTERM)
+        {
+            // It ended by itself in this moment: the wait says so.
+            tracing::debug!("ask process {pid} to end: {error}");
         }
         if let Ok(ended) = timeout(grace, self.ended()).await {
             return ended;

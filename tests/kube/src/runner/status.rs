@@ -124,8 +124,8 @@ fn phase(spec: &PodSpec, views: &[View]) -> &'static str {
 
 fn condition(pod: &Pod, kind: &str, holds: bool, reason: Option<&str>, now: Timestamp) -> PodCondition {
     let status = if holds { "True" } else { "False" };
-    let before = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
-    let same = before.filter(|before| before.type_ == kind && before.status == status).next_back();
+    let mut before = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let same = before.rfind(|before| before.type_ == kind && before.status == status);
     PodCondition {
         type_: kind.to_owned(),
         status: status.to_owned(),
