@@ -220,7 +220,10 @@ fn withdraw(
 ) {
     let named = inventory.of(claimant.namespace, claimant.name);
     let holds = named.iter().any(|&position| match allocation.fate(position) {
-        Fate::Bound(_) => true,
+        // It may be on its way to another Service.
+        Fate::Bound(hold) => {
+            hold.claims.iter().any(|claim| claim.namespace == claimant.namespace && claim.name == claimant.name)
+        }
         Fate::Untouched => inventory.vips.get(position).is_some_and(Vip::is_bound),
         Fate::Released(_) => false,
     });
