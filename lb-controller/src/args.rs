@@ -26,6 +26,10 @@ pub struct Args {
     /// The namespace of IPAddressPools, L2Advertisements and their like.
     #[arg(long, env = "HERALD_CONFIG_NAMESPACE", default_value = "metallb-system")]
     pub config_namespace: String,
+    /// Where addresses come from. `classes`: MetalLB's objects are neither read nor written about, so that Herald can
+    /// run beside MetalLB.
+    #[arg(long, env = "HERALD_SOURCES", value_enum, default_value_t)]
+    pub sources: Sources,
     /// Of the Services that have no MetalLoadBalancerClass only those with this `spec.loadBalancerClass` are served.
     /// Unset: only those without one.
     #[arg(long, env = "HERALD_LB_CLASS")]
@@ -48,8 +52,23 @@ impl Args {
     /// What decisions depend on. A directory's files are the user's: nothing in them is annotated.
     pub fn configuration(&self) -> Configuration {
         let lb_class = self.lb_class.clone().filter(|class| !class.is_empty());
-        Configuration { namespace: self.config_namespace.clone(), lb_class, annotates: self.manifests.is_none() }
+        Configuration {
+            namespace: self.config_namespace.clone(),
+            lb_class,
+            annotates: self.manifests.is_none(),
+            reads_metallb: self.sources == Sources::All,
+        }
     }
+}
+
+/// Where addresses come from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Sources {
+    /// MetalLoadBalancerClasses and IPAddressPools.
+    #[default]
+    All,
+    /// MetalLoadBalancerClasses only.
+    Classes,
 }
 
 /// How log lines look.

@@ -20,4 +20,4 @@ mod telemetry;
 mod view;
 
 pub use app::main;
-pub use args::{Args, LogFormat};
+pub use args::{Args, LogFormat, Sources};

@@ -98,11 +98,13 @@ pub struct Configuration {
     pub lb_class: Option<String>,
     /// Whether users' objects can be annotated: an API server can, a directory cannot.
     pub annotates: bool,
+    /// Whether MetalLB's objects count. If not, they are neither read nor written about: MetalLB runs beside Herald.
+    pub reads_metallb: bool,
 }
 
 impl Default for Configuration {
     fn default() -> Self {
-        Self { namespace: "metallb-system".into(), lb_class: None, annotates: false }
+        Self { namespace: "metallb-system".into(), lb_class: None, annotates: false, reads_metallb: true }
     }
 }
 

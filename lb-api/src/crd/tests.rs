@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod compatibility;
+
 fn walk(schema: &Value, seen: &mut impl FnMut(&Value)) {
     seen(schema);
     match schema {

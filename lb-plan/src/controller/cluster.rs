@@ -206,7 +206,8 @@ fn classes<'a>(snapshot: &'a Snapshot, nodes: &Nodes) -> Vec<Pool<'a>> {
 }
 
 fn address_pools<'a>(snapshot: &'a Snapshot, configuration: &'a str) -> impl Iterator<Item = Pool<'a>> {
-    let ours = snapshot.ip_address_pools.iter().filter_map(move |object| {
+    let listed = snapshot.ip_address_pools.iter().filter(|_| snapshot.configuration.reads_metallb);
+    let ours = listed.filter_map(move |object| {
         let name = object.metadata.name.as_deref()?;
         (object.metadata.namespace.as_deref() == Some(configuration)).then_some((name, object.as_ref()))
     });

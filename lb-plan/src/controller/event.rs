@@ -176,6 +176,9 @@ fn of_pools(snapshot: &Snapshot, cluster: &Cluster<'_>) -> Vec<Event> {
             None => {}
         }
     }
+    if !snapshot.configuration.reads_metallb {
+        return events;
+    }
     for (object, problem) in problems::of_advertisements(cluster) {
         events.push(event(object, snapshot.now, Reason::InvalidValue, problem.to_string()));
     }

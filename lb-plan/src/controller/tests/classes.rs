@@ -198,3 +198,47 @@ fn another_type_gives_back_addresses_and_conditions() {
     assert_eq!(world.shown("web"), Vec::<String>::new());
     assert_eq!(world.bound_to("web"), None);
 }
+
+#[test]
+fn a_class_ranks_the_nodes_that_it_selects() {
+    let mut world = world();
+    world.node(1, |node| {
+        node.metadata.labels.get_or_insert_default().insert("role".into(), "lb".into());
+    });
+    let key = (String::new(), "d".to_owned());
+    let mut class = (*world.classes[&key]).clone();
+    class.spec.node_selector = [("role".to_owned(), "lb".to_owned())].into();
+    class.spec.l2 = Some(lb_api::class::Layer2 { interfaces: vec!["eth1".into()] });
+    world.classes.insert(key, std::sync::Arc::new(class));
+    world.service("web", |_| {});
+    world.settle();
+
+    let spec = world.vip("192.0.2.32").expect("given").spec.clone();
+    assert_eq!((spec.nodes, spec.interfaces), (vec!["node-1".to_owned()], vec!["eth1".to_owned()]));
+}
+
+#[test]
+fn an_annotation_of_deckhouses_bgp_changes_nothing() {
+    let mut world = world();
+    world.service("web", |service| annotate(service, "network.deckhouse.io/load-balancer-pool", "a"));
+    world.settle();
+
+    assert_eq!(world.bound_to("web").as_deref(), Some("d"));
+}
+
+#[test]
+fn who_is_no_longer_ours_stops_showing_an_address_that_goes_to_another() {
+    let mut world = World::with(2, &["192.0.2.0/32"]);
+    world.service("web", |_| {});
+    world.service("waits", |_| {});
+    world.settle();
+    let (had, waits) = if world.shown("web").is_empty() { ("waits", "web") } else { ("web", "waits") };
+    world.service(had, |service| service.spec.get_or_insert_default().load_balancer_class = Some("x".into()));
+    // The status is refused, the release is not.
+    for step in world.plan().steps.iter().skip(1) {
+        world.apply(&step.action);
+    }
+    world.settle();
+
+    assert_eq!((world.shown(had), world.shown(waits)), (vec![], vec!["192.0.2.0".to_owned()]));
+}

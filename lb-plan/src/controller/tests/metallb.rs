@@ -441,3 +441,14 @@ fn lb_class_says_whose_a_service_is() {
         assert_eq!(!world.shown("web").is_empty(), served, "{flag:?} {by_spec:?}");
     }
 }
+
+#[test]
+fn beside_metallb_its_objects_are_nobodys_business() {
+    let mut world = mutation();
+    world.configuration.reads_metallb = false;
+    world.service("web", |_| {});
+    world.show("web", &["1.2.3.0"]);
+    world.advertise("all", |object| object.spec.ip_address_pools = vec!["none".into()]);
+
+    assert_eq!(world.plan().steps, []);
+}
