@@ -177,6 +177,9 @@ const fn cease(subcode: u8) -> &'static str {
 impl fmt::Display for Notification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}/{})", self.name(), self.code, self.subcode)?;
+        if let (6, 9, [code, subcode, ..]) = (self.code, self.subcode, self.data.as_slice()) {
+            write!(f, ": {} ({code}/{subcode})", Self::new(*code, *subcode).name())?;
+        }
         match self.text() {
             // Escaped: the peer chose the text, and it ends up in logs.
             Some(text) if !text.is_empty() => write!(f, ": \"{}\"", text.escape_debug()),

@@ -21,7 +21,7 @@ use crate::{
     jitter::Jitter,
     notification::Notification,
     route::Routes,
-    session::{Session, Step, earliest},
+    session::{Over, Session, Step, earliest},
     status::{Counters, Down},
     wire,
 };
@@ -175,8 +175,9 @@ impl Peer {
                     self.forget(now, direction, Down::Closed);
                 }
             }
-            Event::BfdDown => self.end_all(now, &Notification::BFD_DOWN),
-            Event::Reset(text) => self.end_all(now, &Notification::reset(text)),
+            // The peer cannot reach us either: it must not keep what it was told.
+            Event::BfdDown => self.end_all(now, |session| session.fail_hard(Notification::BFD_DOWN)),
+            Event::Reset(text) => self.end_all(now, |session| session.fail(Notification::reset(text))),
             Event::Stop(stop) => self.stop(now, stop),
         }
     }
@@ -260,11 +261,11 @@ impl Peer {
         }
     }
 
-    /// Ends every connection with a NOTIFICATION; dialling goes on.
-    fn end_all(&mut self, now: Instant, notification: &Notification) {
+    /// Ends every connection; dialling goes on.
+    fn end_all(&mut self, now: Instant, end: impl Fn(&mut Session) -> Over) {
         let links: Vec<ConnId> = self.links().map(|link| link.conn).collect();
         for conn in links {
-            if let Some(over) = self.link_mut(conn).map(|link| link.session.fail(notification.clone())) {
+            if let Some(over) = self.link_mut(conn).map(|link| end(&mut link.session)) {
                 self.over(now, conn, over);
             }
         }

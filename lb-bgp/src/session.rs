@@ -245,6 +245,12 @@ impl Session {
         Over { down: Down::Sent { notification, why: None }, last_words }
     }
 
+    /// Ends the session so that the peer drops its routes, even one that keeps them through NOTIFICATIONs (RFC 8538 §4).
+    pub(crate) fn fail_hard(&mut self, notification: Notification) -> Over {
+        let hard = self.established().is_some_and(|up| up.agreed.hard_reset);
+        self.fail(if hard { notification.into_hard_reset() } else { notification })
+    }
+
     /// Ends the session without another word.
     pub(crate) fn closed(&mut self, down: Down) -> Over {
         Over { down, last_words: Vec::new() }

@@ -105,6 +105,14 @@ pub struct Counters {
     pub established: u64,
 }
 
+impl Messages {
+    /// Messages of every type.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.open + self.update + self.notification + self.keepalive + self.refresh
+    }
+}
+
 impl std::ops::AddAssign for Messages {
     fn add_assign(&mut self, other: Self) {
         self.open += other.open;
@@ -141,6 +149,8 @@ pub struct Status {
     pub last_down: Option<Down>,
     /// What was wrong with the last UPDATE that was wrong.
     pub last_malformed: Option<String>,
+    /// Prefixes the peer should know.
+    pub wanted: u64,
     /// Prefixes the peer knows from us.
     pub told: u64,
     /// Whether the peer was told everything that is wanted.

@@ -25,6 +25,8 @@ fn a_hard_reset_wraps_the_reason() {
     let hard = Notification::shutdown("gone").into_hard_reset();
     assert_eq!((hard.code, hard.subcode, hard.data.as_slice()), (6, 9, b"\x06\x02\x04gone".as_slice()));
     assert_eq!(hard.text(), Some("gone"));
+    assert_eq!(hard.to_string(), "cease: hard reset (6/9): cease: administrative shutdown (6/2): \"gone\"");
+    assert_eq!(Notification::BFD_DOWN.into_hard_reset().to_string(), "cease: hard reset (6/9): cease: BFD down (6/10)");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::{Dial, Peer};
 use crate::{
+    config::PeerConfig,
     session::Session,
     status::{PeerState, Status},
 };
@@ -23,11 +24,18 @@ impl Peer {
                 .and_then(Session::last_malformed)
                 .map(str::to_owned)
                 .or_else(|| self.last_malformed.clone()),
+            wanted: self.wanted.as_ref().map_or(0, |wanted| u64::try_from(wanted.len()).unwrap_or(u64::MAX)),
             told: up.map_or(0, |up| up.rib.told()),
             settled: up.is_some_and(|up| up.rib.is_settled()),
             untellable: up.map(|up| up.rib.untellable().clone()).unwrap_or_default(),
             counters,
         }
+    }
+
+    /// What it was made with.
+    #[must_use]
+    pub fn config(&self) -> &PeerConfig {
+        &self.config
     }
 
     /// Whether it was stopped and everything about it is over.

@@ -55,7 +55,20 @@ fn a_shutdown_is_a_hard_reset_where_notifications_keep_routes() {
     net.tell(Side::Left, Event::Stop(Stop::Shutdown("drained")));
     assert_eq!(net.right.peer.status().counters.withdrawn, 1);
     let down = net.downs(Side::Right);
-    assert!(down[0].to_string().contains("hard reset (6/9): \"drained\""), "{down:?}");
+    assert!(
+        down[0].to_string().contains("hard reset (6/9): cease: administrative shutdown (6/2): \"drained\""),
+        "{down:?}"
+    );
+}
+
+#[test]
+fn a_path_that_bfd_calls_dead_is_a_hard_reset_and_a_new_policy_is_none() {
+    let mut net = net();
+    net.tell(Side::Left, Event::BfdDown);
+    assert!(net.downs(Side::Right)[0].to_string().contains("hard reset (6/9): cease: BFD down (6/10)"));
+    net.run_secs(5);
+    net.tell(Side::Left, Event::Reset("new policy"));
+    assert!(net.downs(Side::Right)[0].to_string().contains("administrative reset (6/4)"));
 }
 
 #[test]
