@@ -66,11 +66,19 @@ pub(crate) struct AdjRibOut {
     untellable: BTreeMap<Untellable, u64>,
 }
 
+/// Prefixes to be announced with one set of attributes.
+#[derive(Debug)]
+struct Group {
+    /// Octets for prefixes in one message.
+    room: usize,
+    prefixes: Vec<Prefix>,
+}
+
 /// The difference between told and wanted.
 #[derive(Debug, Default)]
 struct Changes {
     withdraw: PerFamily<Vec<Prefix>>,
-    announce: BTreeMap<(Family, Arc<PathAttributes>), Vec<Prefix>>,
+    announce: BTreeMap<(Family, Arc<PathAttributes>), Group>,
     untellable: BTreeMap<Untellable, u64>,
     /// Something is missing for there were too many groups.
     more: bool,
@@ -121,8 +129,8 @@ impl AdjRibOut {
                 return sent;
             }
         }
-        for ((family, attributes), prefixes) in &changes.announce {
-            if !self.announce(export, *family, attributes, prefixes, output, &mut sent) {
+        for ((family, attributes), group) in &changes.announce {
+            if !self.announce(export, *family, attributes, group, output, &mut sent) {
                 return sent;
             }
         }
@@ -152,8 +160,7 @@ impl AdjRibOut {
         let mut changes = Changes::default();
         let mut told = self.told.iter().peekable();
         // Attributes are shared by many routes: each is made ready once.
-        let mut ready: HashMap<(Family, *const PathAttributes), Result<Arc<PathAttributes>, Untellable>> =
-            HashMap::new();
+        let mut ready: HashMap<(Family, *const PathAttributes), Result<pack::Ready, Untellable>> = HashMap::new();
         for (prefix, attributes) in wanted {
             while let Some((gone, _)) = told.next_if(|(told, _)| *told < prefix) {
                 changes.withdraw.get_mut(gone.family()).push(*gone);
@@ -169,7 +176,11 @@ impl AdjRibOut {
             }
             let ready = ready.entry(key).or_insert_with(|| pack::ready(export, prefix.family(), attributes));
             match ready {
-                Ok(ready) => changes.announce.entry((prefix.family(), Arc::clone(ready))).or_default().push(*prefix),
+                Ok(ready) => {
+                    let group = changes.announce.entry((prefix.family(), Arc::clone(&ready.told)));
+                    let group = group.or_insert_with(|| Group { room: ready.room, prefixes: Vec::new() });
+                    group.prefixes.push(*prefix);
+                }
                 Err(why) => {
                     *changes.untellable.entry(*why).or_default() += 1;
                     if known.is_some() {
@@ -214,12 +225,11 @@ impl AdjRibOut {
         export: &Export,
         family: Family,
         attributes: &Arc<PathAttributes>,
-        prefixes: &[Prefix],
+        group: &Group,
         output: &mut Output,
         sent: &mut u64,
     ) -> bool {
-        let Ok(room) = pack::room(export, family, attributes) else { return true };
-        for some in pack::chunks(prefixes, room) {
+        for some in pack::chunks(&group.prefixes, group.room) {
             if output.is_full() {
                 return false;
             }

@@ -25,11 +25,16 @@ use crate::{
 
 mod clock;
 mod established;
+mod step;
 #[cfg(test)]
 mod tests;
 
 use self::clock::Clock;
-pub(crate) use self::{clock::earliest, established::Established};
+pub(crate) use self::{
+    clock::earliest,
+    established::Established,
+    step::{Over, Step},
+};
 
 /// How long an OPEN may take to come (RFC 4271 §8.2.2: "4 minutes").
 const OPEN_HOLD: Duration = Duration::from_secs(240);
@@ -57,29 +62,6 @@ pub(crate) struct Session {
     state: State,
     counters: Counters,
     last_malformed: Option<String>,
-}
-
-/// What came of one message.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// No whole message is left.
-    Waiting,
-    /// A message was taken.
-    Took,
-    /// The peer's OPEN was taken: time to look for a collision.
-    Opened,
-    /// The session is up.
-    Established,
-    /// The session is over.
-    Over(Over),
-}
-
-/// The end of a session.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Over {
-    pub(crate) down: Down,
-    /// To be written before the connection is closed.
-    pub(crate) last_words: Vec<u8>,
 }
 
 impl Session {
@@ -305,15 +287,5 @@ impl Session {
             Kind::Keepalive => &mut received.keepalive,
             Kind::RouteRefresh => &mut received.refresh,
         } += 1;
-    }
-}
-
-impl Over {
-    /// With what the NOTIFICATION was about.
-    fn because(mut self, text: String) -> Self {
-        if let Down::Sent { why, .. } = &mut self.down {
-            *why = Some(text);
-        }
-        self
     }
 }

@@ -16,19 +16,24 @@ const FIXED: usize = 23;
 /// MP_UNREACH_NLRI before its prefixes: flags, type, length, AFI, SAFI.
 const UNREACH: usize = 7;
 
-/// What a route looks like to the peer, if a message can hold its attributes and a prefix.
-pub(super) fn ready(
-    export: &Export,
-    family: Family,
-    attributes: &Arc<PathAttributes>,
-) -> Result<Arc<PathAttributes>, Untellable> {
+/// Attributes that a message can hold beside a prefix.
+#[derive(Debug)]
+pub(super) struct Ready {
+    /// What they look like to the peer.
+    pub(super) told: Arc<PathAttributes>,
+    /// Octets for prefixes in a message with them.
+    pub(super) room: usize,
+}
+
+/// Makes a route's attributes ready for the peer, if a message can hold them.
+pub(super) fn ready(export: &Export, family: Family, attributes: &Arc<PathAttributes>) -> Result<Ready, Untellable> {
     let told = export.told_as(attributes);
-    room(export, family, &told)?;
-    Ok(told)
+    let room = room(export, family, &told)?;
+    Ok(Ready { told, room })
 }
 
 /// Octets for prefixes in an UPDATE with these attributes.
-pub(super) fn room(export: &Export, family: Family, attributes: &PathAttributes) -> Result<usize, Untellable> {
+fn room(export: &Export, family: Family, attributes: &PathAttributes) -> Result<usize, Untellable> {
     let without = wire::announce(export, family, attributes, &[])?.len();
     // MP_REACH_NLRI needs one more octet of length when it grows beyond 255.
     let room = max(export).checked_sub(without + 1).ok_or(Untellable::TooLong)?;
