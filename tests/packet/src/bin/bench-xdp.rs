@@ -124,11 +124,16 @@ fn subjects(bench: &mut Bench, kernel: &mut Kernel) -> Result<Vec<Subject>> {
     let rows = [
         ("pass IPv4 TCP", "ipv4-tcp", 2, Some(4.0)),
         ("pass IPv6 TCP", "ipv6-tcp", 2, Some(4.0)),
+        ("pass IPv4 UDP", "bfd4-control", 2, Some(4.0)),
+        ("pass IPv6 UDP", "bfd6-control", 2, Some(4.0)),
         ("ARP answer", "arp-broadcast", 3, Some(60.0)),
         ("ARP suppress", "arp-suppressed", 1, None),
         ("ARP for another (pass)", "arp-unknown-target", 2, None),
         ("NS answer", "ns-multicast", 3, Some(120.0)),
         ("NS suppress", "ns-suppressed", 1, None),
+        ("S-BFD reflected, IPv4", "sbfd4", 3, None),
+        ("S-BFD reflected, IPv6", "sbfd6", 3, None),
+        ("S-BFD for another (pass)", "sbfd4-other-discriminator", 2, None),
     ];
     let mut subjects = Vec::new();
     for (name, frame, action, limit) in rows {
