@@ -2,7 +2,7 @@
 //!
 //! The contract (and no more): the initial list, then changes ([`Store::reflect`]); create-if-absent; update-if-
 //! version; delete-if-uid-and-version; write the own status; and, before something is concluded from an absence, a
-//! look at the place itself ([`Store::get`]). Readers are level-triggered: they look at the newest
+//! look at the place itself ([`Store::get`], [`Store::confirm`]). Readers are level-triggered: they look at the newest
 //! [`Listing`], and a change they slept through is in it.
 //!
 //! Must not: decide anything about addresses, or lose what a user wrote. A document that does not decode becomes a
@@ -144,6 +144,15 @@ impl Store {
         match self {
             Self::Directory(directory) => directory.delete::<K>(key, judged).await,
             Self::Server(server) => server.delete::<K>(key, judged).await,
+        }
+    }
+
+    /// Waits until listings taken from now on show every object of the kind that there is at this moment, whoever wrote
+    /// it. What has gone may stay listed for a while: an address counts as taken too long rather than too short.
+    pub async fn confirm<K: Object>(&self) -> Result<(), GetError> {
+        match self {
+            Self::Directory(directory) => Ok(directory.catch_up().await?),
+            Self::Server(server) => server.confirm::<K>().await,
         }
     }
 

@@ -33,9 +33,10 @@ mod guarded;
 mod mirror;
 mod ops;
 mod patch;
+mod read;
 mod trim;
 
-use self::{mirror::Mirror, ops::Writing};
+use self::{mirror::Mirror, ops::Writing, read::Reading};
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -143,6 +144,11 @@ impl Server {
     pub(crate) async fn get<K: Object>(&self, key: &Key) -> Result<Option<K>, GetError> {
         let (writing, key) = (self.writing::<K>(), key.clone());
         self.run(async move { writing.get(&key).await }).await?
+    }
+
+    pub(crate) async fn confirm<K: Object>(&self) -> Result<(), GetError> {
+        let reading = Reading::new(self.inner.client.clone(), self.mirror::<K>());
+        self.run(reading.confirm()).await?
     }
 
     /// On the store's thread, whatever runtime the caller is in.

@@ -51,7 +51,7 @@ struct State<K> {
 
 struct List<K> {
     objects: HashMap<Key, Guarded<K>>,
-    /// Written here since the list began.
+    /// Written here, or read by quorum, since the list began.
     written: BTreeSet<Key>,
 }
 
@@ -92,6 +92,15 @@ impl<K: Object> Mirror<K> {
             Event::Apply(object) => self.put(state, object),
             Event::Delete(object) => self.remove(state, object.meta()),
         }
+    }
+
+    /// Takes what a quorum read brought. Followers see it with [`Mirror::show`].
+    pub(crate) fn read(&self, object: Guarded<K>) {
+        let state = &mut *self.lock();
+        if let Some(list) = &mut state.list {
+            list.written.insert(Key::of(&object));
+        }
+        self.put(state, object);
     }
 
     /// Takes what a write returned, and shows it.

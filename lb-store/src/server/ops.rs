@@ -210,7 +210,7 @@ fn without_status<K: Object>(object: &K) -> serde_json::Result<Value> {
     Ok(tree)
 }
 
-async fn within<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
+pub(super) async fn within<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
     let late = || kube::Error::Service(format!("no answer within {LIMIT:?}").into());
     tokio::time::timeout(LIMIT, request).await.unwrap_or_else(|_late| Err(late()))
 }
