@@ -14,12 +14,13 @@ use prometheus::{Registry, TextEncoder};
 use serde_json::json;
 use tokio::{net::TcpListener, sync::watch};
 
-use crate::view::View;
+use crate::{leader::Leadership, view::View};
 
 #[derive(Clone)]
 struct Shown {
     view: watch::Receiver<View>,
     registry: Registry,
+    leadership: Leadership,
 }
 
 /// Takes the port first, so that a taken one is an error at the start.
@@ -32,13 +33,14 @@ pub(crate) async fn serve(
     listener: TcpListener,
     view: watch::Receiver<View>,
     registry: Registry,
+    leadership: Leadership,
 ) -> anyhow::Result<()> {
     let app = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/state", get(state))
-        .with_state(Shown { view, registry });
+        .with_state(Shown { view, registry, leadership });
     axum::serve(listener, app).await.context("serve the admin endpoint")
 }
 
@@ -62,6 +64,8 @@ async fn state(State(shown): State<Shown>) -> impl IntoResponse {
         "manifests": &*view.manifests,
         "passes": view.passes,
         "synced": view.synced,
+        "role": shown.leadership.role(),
+        "leader": shown.leadership.holder(),
         "services": view.figures.services,
         "addresses": {
             "wanted": view.figures.wanted,

@@ -1,6 +1,6 @@
 //! Puts the controller together and runs it until it is told to stop.
 
-use std::process::ExitCode;
+use std::{convert::Infallible, process::ExitCode};
 
 use anyhow::Context;
 use lb_store::{Store, Writer};
@@ -10,7 +10,14 @@ use tokio::{
 };
 use tracing::{error, info};
 
-use crate::{Args, admin, metrics::Metrics, passes::Passes, telemetry, view::View};
+use crate::{
+    Args, admin,
+    leader::{Campaign, Leadership},
+    metrics::Metrics,
+    passes::Passes,
+    telemetry,
+    view::View,
+};
 
 /// Runs the controller. An error is logged once, with the whole chain.
 pub fn main(args: &Args) -> ExitCode {
@@ -36,11 +43,33 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     let (show, view) = watch::channel(View::default());
     let stop = stop_signal()?;
     info!(objects = %place, listen = %args.listen, "the controller starts");
-    let admin = admin::serve(listener, view, metrics.registry.clone());
-    let passes = Passes::new(store, metrics, show, args.quarantine, args.configuration()).run(stop);
-    tokio::select! {
+    let (mut election, leadership) = elect(args, &store, &metrics)?;
+    let admin = admin::serve(listener, view, metrics.registry.clone(), leadership.clone());
+    let passes = Passes::new(store, metrics, show, args.quarantine, args.configuration(), leadership).run(stop);
+    let ended = tokio::select! {
         ended = admin => ended,
         ended = passes => ended.context("follow the objects"),
+        never = campaign(&mut election) => match never {},
+    };
+    // Nothing writes any more: the next leader need not wait.
+    if let Some(election) = election {
+        election.release().await;
+    }
+    ended
+}
+
+/// A directory has a lock in place of an election.
+fn elect(args: &Args, store: &Store, metrics: &Metrics) -> anyhow::Result<(Option<Campaign>, Leadership)> {
+    let Store::Server(_) = store else { return Ok((None, Leadership::Alone)) };
+    let (campaign, leadership) =
+        Campaign::new(store.clone(), args.election.lease(), args.election.timing()?, metrics.election.clone());
+    Ok((Some(campaign), leadership))
+}
+
+async fn campaign(election: &mut Option<Campaign>) -> Infallible {
+    match election {
+        Some(campaign) => campaign.run().await,
+        None => std::future::pending().await,
     }
 }
 

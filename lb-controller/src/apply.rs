@@ -5,9 +5,14 @@
 
 use std::{error::Error, net::IpAddr};
 
+use k8s_openapi::api::core::v1::Service;
 use lb_api::VirtualIP;
-use lb_plan::controller::Action;
-use lb_store::{CreateError, DeleteError, Key, Object, Preconditions, Stopped, Store, UpdateError};
+use lb_plan::controller::{Action, Step};
+use lb_store::{CreateError, DeleteError, Key, Listing, Object, Preconditions, Stopped, Store, UpdateError};
+
+mod release;
+
+use release::Confirmed;
 
 /// What became of a step.
 #[derive(Debug)]
@@ -37,9 +42,17 @@ impl Outcome {
     }
 }
 
-/// Writes. Only a store that is gone is an error.
-pub(crate) async fn apply(store: &Store, action: &Action) -> Result<Outcome, Stopped> {
-    match action {
+/// Writes. Only a store that is gone is an error. `services` is what was planned on.
+pub(crate) async fn apply(store: &Store, step: &Step, services: &Listing<Service>) -> Result<Outcome, Stopped> {
+    if let Some(vip) = release::of_lost_service(step) {
+        match release::confirm(store, vip, services).await? {
+            Confirmed::Yes => {}
+            // In doubt nothing is given back: the next plan sees what there is.
+            Confirmed::No => return Ok(Outcome::Conflict),
+            Confirmed::Unknown(cause) => return Ok(Outcome::Failed(cause)),
+        }
+    }
+    match &step.action {
         Action::WriteStatus(service) => updated(store.write_status(service.as_ref()).await),
         Action::Update(vip) => updated(store.update(vip.as_ref()).await),
         Action::Create(vip) => {
@@ -135,10 +148,15 @@ fn updated<K>(result: Result<K, UpdateError>) -> Result<Outcome, Stopped> {
 }
 
 fn failed(error: &dyn Error) -> Outcome {
+    Outcome::Failed(chain(error))
+}
+
+/// An error with its causes.
+pub(crate) fn chain(error: &dyn Error) -> String {
     let (mut text, mut cause) = (error.to_string(), error.source());
     while let Some(source) = cause {
         text.push_str(&format!(": {source}"));
         cause = source.source();
     }
-    Outcome::Failed(text)
+    text
 }

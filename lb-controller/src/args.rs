@@ -2,10 +2,11 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use jiff::SignedDuration;
-use lb_plan::controller::Configuration;
-use lb_store::Place;
+use lb_plan::{controller::Configuration, election::Timing};
+use lb_store::{Key, Place};
 
 /// Allocates addresses to LoadBalancer Services and ranks the nodes that may hold them.
 #[derive(Debug, Clone, Parser)]
@@ -34,6 +35,9 @@ pub struct Args {
     /// Unset: only those without one.
     #[arg(long, env = "HERALD_LB_CLASS")]
     pub lb_class: Option<String>,
+    /// Which of several replicas writes.
+    #[command(flatten)]
+    pub election: ElectionArgs,
     /// How log lines look.
     #[arg(long, env = "HERALD_LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
@@ -69,6 +73,49 @@ pub enum Sources {
     All,
     /// MetalLoadBalancerClasses only.
     Classes,
+}
+
+/// Which of several replicas writes. Without effect on a directory, which has a lock.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ElectionArgs {
+    /// Where the Lease is. Unset: the namespace of the Pod, or `default`.
+    #[arg(long, env = "HERALD_NAMESPACE")]
+    pub namespace: Option<String>,
+    /// The name of the Lease. Replicas with the same name share the work.
+    #[arg(long, env = "HERALD_LEASE_NAME", default_value = "herald-controller")]
+    pub lease_name: String,
+    /// How long the other replicas wait for a leader that is silent; whole seconds.
+    #[arg(long, env = "HERALD_LEASE_DURATION", default_value = "15s", value_parser = duration)]
+    pub lease_duration: Duration,
+    /// How long a leader that cannot renew its lease goes on; shorter than the lease.
+    #[arg(long, env = "HERALD_RENEW_DEADLINE", default_value = "10s", value_parser = duration)]
+    pub renew_deadline: Duration,
+    /// How often the lease is renewed, and looked at by the others; at most half of the renew deadline.
+    #[arg(long, env = "HERALD_RETRY_PERIOD", default_value = "2s", value_parser = duration)]
+    pub retry_period: Duration,
+}
+
+/// What every Pod with a token finds.
+const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+impl ElectionArgs {
+    /// Where this process's own objects are.
+    pub fn namespace(&self) -> String {
+        let given = self.namespace.clone().filter(|namespace| !namespace.is_empty());
+        let pod = || std::fs::read_to_string(POD_NAMESPACE).ok().map(|text| text.trim().to_owned());
+        given.or_else(pod).unwrap_or_else(|| "default".into())
+    }
+
+    /// The Lease.
+    pub fn lease(&self) -> Key {
+        Key { namespace: self.namespace(), name: self.lease_name.clone() }
+    }
+
+    /// The times, which have to fit together.
+    pub fn timing(&self) -> anyhow::Result<Timing> {
+        Timing::new(self.lease_duration, self.renew_deadline, self.retry_period)
+            .context("--lease-duration, --renew-deadline and --retry-period")
+    }
 }
 
 /// How log lines look.

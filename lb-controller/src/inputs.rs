@@ -91,13 +91,18 @@ impl Inputs {
         same.into_iter().all(|same| same).then_some(digest)
     }
 
-    /// Everything as it is now.
-    pub(crate) fn snapshot(&self, refused: BTreeSet<IpAddr>, now: Timestamp, quarantine: Duration) -> Snapshot {
+    /// Everything as it is now, and the Services in it by name.
+    pub(crate) fn snapshot(
+        &self,
+        refused: BTreeSet<IpAddr>,
+        now: Timestamp,
+        quarantine: Duration,
+    ) -> (Snapshot, Arc<Listing<Service>>) {
         let (services, nodes) = (self.services.current(), self.nodes.current());
         let (classes, virtual_ips) = (self.classes.current(), self.virtual_ips.current());
         let (pools, advertisements) = (self.pools.current(), self.advertisements.current());
         let namespaces = self.namespaces.current();
-        Snapshot {
+        let snapshot = Snapshot {
             doubts: Doubts {
                 services: doubt(&services),
                 nodes: doubt(&nodes),
@@ -121,7 +126,8 @@ impl Inputs {
             refused,
             now,
             quarantine,
-        }
+        };
+        (snapshot, services)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The controller: sees what there is, plans, writes.
 //!
 //! `args` says how it is started, `app` puts it together, `passes` is the loop, `inputs` what it looks at,
-//! `apply` what it writes, `view` what it shows, `admin` and `metrics` to whom.
+//! `apply` what it writes, `leader` whether it may, `view` what it shows, `admin` and `metrics` to whom.
 //!
 //! Must not: decide. Every decision is `lb_plan::controller`'s; this crate reads clocks, files and sockets for it.
 //!
@@ -14,6 +14,7 @@ mod app;
 mod apply;
 mod args;
 mod inputs;
+mod leader;
 mod metrics;
 mod passes;
 mod telemetry;

@@ -7,6 +7,41 @@ use lb_plan::controller::Figures;
 use lb_store::{Effect, Rejection};
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
+/// What the election counts. Clones count the same.
+#[derive(Debug, Clone)]
+pub(crate) struct ElectionMetrics {
+    leader: IntGauge,
+    terms: IntCounter,
+    errors: IntCounter,
+}
+
+impl ElectionMetrics {
+    fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let opts = |name: &str, help: &str| Opts::new(format!("herald_controller_{name}"), help);
+        let metrics = Self {
+            leader: IntGauge::with_opts(opts("leader", "1 while this replica may write."))?,
+            terms: IntCounter::with_opts(opts("terms_total", "How often this replica became the leader."))?,
+            errors: IntCounter::with_opts(opts("lease_errors_total", "Requests for the lease that failed."))?,
+        };
+        registry.register(Box::new(metrics.leader.clone()))?;
+        registry.register(Box::new(metrics.terms.clone()))?;
+        registry.register(Box::new(metrics.errors.clone()))?;
+        Ok(metrics)
+    }
+
+    /// A term begins or ends.
+    pub(crate) fn term(&self, begins: bool) {
+        self.leader.set(begins.into());
+        if begins {
+            self.terms.inc();
+        }
+    }
+
+    pub(crate) fn failed(&self) {
+        self.errors.inc();
+    }
+}
+
 /// The controller's metrics.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -17,6 +52,7 @@ pub(crate) struct Metrics {
     services: IntGauge,
     addresses: IntGaugeVec,
     rejections: IntGaugeVec,
+    pub(crate) election: ElectionMetrics,
 }
 
 impl Metrics {
@@ -24,8 +60,10 @@ impl Metrics {
         let opts = |name: &str, help: &str| Opts::new(format!("herald_controller_{name}"), help);
         let plan = HistogramOpts::new("herald_controller_plan_seconds", "How long a plan takes.")
             .buckets(vec![0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5]);
+        let registry = Registry::new();
         let metrics = Self {
-            registry: Registry::new(),
+            election: ElectionMetrics::new(&registry).context("make the metrics of the election")?,
+            registry,
             passes: IntCounter::with_opts(opts("passes_total", "Passes completed.")).context("make a counter")?,
             plan: Histogram::with_opts(plan).context("make a histogram")?,
             steps: IntCounterVec::new(opts("steps_total", "Writes, by what and outcome."), &["action", "outcome"])

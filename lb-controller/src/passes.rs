@@ -2,6 +2,9 @@
 //!
 //! Level-triggered: a change that comes while a pass runs is seen by the next one. A write that fails stops no other;
 //! after a pass with failures or conflicts the next comes by itself, later each time.
+//!
+//! Nothing is written outside a term ([`crate::leader`]). A standby follows everything and plans nothing. A term begins
+//! with a quorum read of the VirtualIPs, because the former leader's last ones may not have arrived here.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,8 +14,10 @@ use std::{
 };
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Service;
+use lb_api::VirtualIP;
 use lb_plan::controller::{self, Configuration, Plan};
-use lb_store::{Rejection, Stopped, Store};
+use lb_store::{GetError, Listing, Rejection, Stopped, Store};
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
@@ -22,6 +27,7 @@ use tracing::{debug, info, warn};
 use crate::{
     apply::{self, Outcome},
     inputs::Inputs,
+    leader::Leadership,
     metrics::Metrics,
     view::View,
 };
@@ -47,6 +53,9 @@ pub(crate) struct Passes {
     refused: BTreeMap<IpAddr, Instant>,
     /// Passes in a row that left something undone.
     tries: u32,
+    leadership: Leadership,
+    /// The term in which the VirtualIPs have been read by quorum.
+    confirmed: Option<u64>,
 }
 
 /// How a pass went.
@@ -56,16 +65,18 @@ struct Pass {
     conflicts: usize,
     failures: Vec<String>,
     deadline: Option<Timestamp>,
+    /// The term ended before all was written.
+    interrupted: bool,
 }
 
 impl Pass {
     /// Whether another pass would find what this one found.
     fn is_settled(&self) -> bool {
-        self.done == 0 && self.conflicts == 0
+        self.done == 0 && self.conflicts == 0 && !self.interrupted
     }
 
     fn is_complete(&self) -> bool {
-        self.conflicts == 0 && self.failures.is_empty()
+        self.conflicts == 0 && self.failures.is_empty() && !self.interrupted
     }
 }
 
@@ -76,6 +87,7 @@ impl Passes {
         show: watch::Sender<View>,
         quarantine: Duration,
         configuration: Configuration,
+        leadership: Leadership,
     ) -> Self {
         Self {
             inputs: Inputs::new(&store, configuration),
@@ -86,6 +98,8 @@ impl Passes {
             quarantine,
             refused: BTreeMap::new(),
             tries: 0,
+            leadership,
+            confirmed: None,
         }
     }
 
@@ -97,7 +111,11 @@ impl Passes {
         }
         self.note_rejections();
         loop {
-            let pass = self.pass(&stop).await?;
+            let term = self.leadership.term();
+            let pass = match term {
+                Some(term) => self.lead(term, &stop).await?,
+                None => self.stand_by(),
+            };
             if *stop.borrow() {
                 info!("the controller stops");
                 return Ok(());
@@ -110,24 +128,53 @@ impl Passes {
                     Ok(()) => self.note_rejections(),
                     Err(_closed) => return Err(Stopped),
                 },
+                () = self.leadership.changed(term) => {}
                 () = sleep(wait) => {}
                 _ = stop.wait_for(|stop| *stop) => {}
             }
         }
     }
 
-    async fn pass(&mut self, stop: &watch::Receiver<bool>) -> Result<Pass, Stopped> {
+    /// Everything has been read, and is kept up to date for the day when this replica leads.
+    fn stand_by(&mut self) -> Pass {
+        self.confirmed = None;
+        self.show.send_if_modified(|view| {
+            let changed = !view.synced || !view.failures.is_empty();
+            view.synced = true;
+            view.failures.clear();
+            changed
+        });
+        Pass::default()
+    }
+
+    async fn lead(&mut self, term: u64, stop: &watch::Receiver<bool>) -> Result<Pass, Stopped> {
+        // Term 0 is the only one of a process that is alone.
+        if term != 0 && self.confirmed != Some(term) {
+            match self.store.confirm::<VirtualIP>().await {
+                Ok(()) => self.confirmed = Some(term),
+                Err(GetError::Stopped(stopped)) => return Err(stopped),
+                Err(error @ GetError::Server { .. }) => {
+                    warn!("before the first write of a term: {error}");
+                    self.show.send_modify(|view| view.synced = true);
+                    return Ok(Pass { interrupted: true, ..Pass::default() });
+                }
+            }
+        }
+        self.pass(term, stop).await
+    }
+
+    async fn pass(&mut self, term: u64, stop: &watch::Receiver<bool>) -> Result<Pass, Stopped> {
         // First the digest: the listings are at least as new. While some are older, a change is on its way.
         let digest = self.inputs.digest();
         self.refused.retain(|_, since| since.elapsed() < REFUSED);
         let refused: BTreeSet<IpAddr> = self.refused.keys().copied().collect();
-        let snapshot = self.inputs.snapshot(refused, Timestamp::now(), self.quarantine);
+        let (snapshot, services) = self.inputs.snapshot(refused, Timestamp::now(), self.quarantine);
         let started = Instant::now();
         // A large plan must not keep the admin endpoint waiting. It panics only by a defect, and then all should end.
         let plan =
             tokio::task::spawn_blocking(move || controller::plan(&snapshot)).await.map_err(|_panicked| Stopped)?;
         self.metrics.planned(started.elapsed(), plan.figures);
-        let pass = self.write(&plan, stop).await?;
+        let pass = self.write(&plan, &services, term, stop).await?;
         self.store.sync().await?;
         self.metrics.passed();
         self.show.send_modify(|view| {
@@ -142,13 +189,23 @@ impl Passes {
         Ok(pass)
     }
 
-    async fn write(&mut self, plan: &Plan, stop: &watch::Receiver<bool>) -> Result<Pass, Stopped> {
+    async fn write(
+        &mut self,
+        plan: &Plan,
+        services: &Listing<Service>,
+        term: u64,
+        stop: &watch::Receiver<bool>,
+    ) -> Result<Pass, Stopped> {
         let mut pass = Pass { deadline: plan.deadline, ..Pass::default() };
         for step in &plan.steps {
             if *stop.borrow() {
                 break;
             }
-            let outcome = apply::apply(&self.store, &step.action).await?;
+            if self.leadership.term() != Some(term) {
+                pass.interrupted = true;
+                break;
+            }
+            let outcome = apply::apply(&self.store, step, services).await?;
             let (action, object) = (apply::word(&step.action), apply::describe(&step.action));
             self.metrics.stepped(action, outcome.word());
             match outcome {

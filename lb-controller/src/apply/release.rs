@@ -1,0 +1,102 @@
+//! Before an address is taken from a Service that seems to be gone, or no longer Herald's: a look at the Service itself.
+//!
+//! A watch can be behind, and an address that is given back too soon is given to somebody else. So what was planned on
+//! has to be what there is; else the step waits for the next plan. DESIGN.md section 5, "Release".
+
+use k8s_openapi::api::core::v1::Service;
+use lb_api::{VirtualIP, virtual_ip::Phase};
+use lb_plan::controller::{Action, Step, Why};
+use lb_store::{GetError, Key, Listing, Stopped, Store};
+
+use super::chain;
+
+/// Whether the Services are as they were judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Confirmed {
+    /// They are.
+    Yes,
+    /// One is other than it was judged.
+    No,
+    /// It could not be asked; the whole chain of causes.
+    Unknown(String),
+}
+
+/// The VirtualIP that a step takes from its Services because of what they are.
+pub(super) fn of_lost_service(step: &Step) -> Option<&VirtualIP> {
+    if !matches!(step.why, Why::ServiceGone | Why::NotOurs) {
+        return None;
+    }
+    match &step.action {
+        Action::Update(vip) => (vip.spec.phase == Phase::Released).then_some(vip),
+        Action::Delete(vip) => Some(vip),
+        Action::WriteStatus(_)
+        | Action::Create(_)
+        | Action::CreateEvent(_)
+        | Action::DeleteEvent(_)
+        | Action::WritePoolStatus(_)
+        | Action::CreateState(_)
+        | Action::WriteState(_)
+        | Action::Annotate(_) => None,
+    }
+}
+
+/// Looks at the Service of every claim. Only a store that is gone is an error.
+pub(super) async fn confirm(store: &Store, vip: &VirtualIP, services: &Listing<Service>) -> Result<Confirmed, Stopped> {
+    for claim in &vip.spec.claims {
+        let key = Key { namespace: claim.namespace.clone(), name: claim.name.clone() };
+        let live = match store.get::<Service>(&key).await {
+            Ok(live) => live,
+            Err(GetError::Stopped(stopped)) => return Err(stopped),
+            Err(error @ GetError::Server { .. }) => return Ok(Confirmed::Unknown(chain(&error))),
+        };
+        if !is_same(services.objects.get(&key).map(|service| &**service), live.as_ref()) {
+            return Ok(Confirmed::No);
+        }
+    }
+    Ok(Confirmed::Yes)
+}
+
+/// Whether both are the same version of the same Service, or none.
+fn is_same(judged: Option<&Service>, live: Option<&Service>) -> bool {
+    let id = |service: &Service| (service.metadata.uid.clone(), service.metadata.resource_version.clone());
+    judged.map(id) == live.map(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+    use super::*;
+
+    fn service(uid: &str, version: &str) -> Service {
+        let metadata =
+            ObjectMeta { uid: Some(uid.into()), resource_version: Some(version.into()), ..ObjectMeta::default() };
+        Service { metadata, ..Service::default() }
+    }
+
+    #[test]
+    fn only_what_is_as_it_was_judged_counts() {
+        let (one, newer, other) = (service("a", "1"), service("a", "2"), service("b", "1"));
+        assert!(is_same(None, None));
+        assert!(is_same(Some(&one), Some(&one)));
+        assert!(!is_same(None, Some(&one)), "the watch has not brought it yet");
+        assert!(!is_same(Some(&one), Some(&newer)));
+        assert!(!is_same(Some(&one), Some(&other)), "made again under the same name");
+    }
+
+    #[test]
+    fn a_release_for_another_reason_asks_nobody() {
+        let mut vip = VirtualIP::new("192.0.2.1", Default::default());
+        vip.spec.phase = Phase::Released;
+        let step = |why, action| Step { action, why };
+        let release = Action::Update(Box::new(vip.clone()));
+        assert!(of_lost_service(&step(Why::ServiceGone, release.clone())).is_some());
+        assert!(of_lost_service(&step(Why::NotOurs, release.clone())).is_some());
+        assert!(of_lost_service(&step(Why::NotWanted, release)).is_none());
+        assert!(of_lost_service(&step(Why::QuarantineOver, Action::Delete(Arc::new(vip.clone())))).is_none());
+        vip.spec.phase = Phase::Bound;
+        assert!(of_lost_service(&step(Why::ServiceGone, Action::Update(Box::new(vip)))).is_none());
+    }
+}
