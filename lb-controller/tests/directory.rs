@@ -237,6 +237,14 @@ fn a_service_gets_addresses_of_metallbs_pool() {
     let states = lab.listing::<ConfigurationState>();
     let state = states.objects.values().next().and_then(|state| state.status.clone()).expect("a judgement");
     assert_eq!(state.result, Some(ConfigurationResult::Valid));
+    // As in MetalLB's documentation: nothing is required of an advertisement.
+    lab.write(
+        "more.yaml",
+        "apiVersion: metallb.io/v1beta1\nkind: L2Advertisement\nmetadata: {name: example, namespace: metallb-system}\n",
+    );
+    until("one without interfaces means all", || {
+        lab.listing::<VirtualIP>().objects.values().all(|vip| vip.spec.interfaces.is_empty())
+    });
     // The class is there as well, for who asks for nothing.
     lab.service("web", "1", "");
     until("one address of each family", || lab.shown("web") == THREE[..2]);

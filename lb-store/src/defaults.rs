@@ -8,6 +8,15 @@ use k8s_openapi::{
     api::core::v1::{Service, ServiceSpec},
     apimachinery::pkg::util::intstr::IntOrString,
 };
+use serde_json::Value;
+
+/// The object with an empty spec, if it has none: kinds in whose spec nothing is required may be written without one.
+pub(crate) fn with_spec(object: &Value) -> Option<Value> {
+    let fields = object.as_object().filter(|fields| !fields.contains_key("spec"))?;
+    let mut fields = fields.clone();
+    fields.insert("spec".into(), Value::Object(serde_json::Map::new()));
+    Some(Value::Object(fields))
+}
 
 /// Fills in the defaults of the kinds that have any.
 pub(crate) fn apply(object: &mut dyn Any) {
@@ -84,6 +93,14 @@ mod tests {
         assert_eq!(families_of(Some("PreferDualStack"), &[]), ("PreferDualStack".into(), both));
         let turned = vec!["IPv6".to_owned(), "IPv4".to_owned()];
         assert_eq!(families_of(Some("RequireDualStack"), &["IPv6"]), ("RequireDualStack".into(), turned));
+    }
+
+    #[test]
+    fn a_spec_is_filled_in_only_where_there_is_none() {
+        let object = serde_json::json!({ "kind": "L2Advertisement" });
+        assert_eq!(with_spec(&object), Some(serde_json::json!({ "kind": "L2Advertisement", "spec": {} })));
+        assert_eq!(with_spec(&serde_json::json!({ "spec": null })), None);
+        assert_eq!(with_spec(&Value::Null), None);
     }
 
     #[test]

@@ -8,6 +8,8 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::defaults;
+
 mod locate;
 
 pub(crate) use locate::line_of;
@@ -79,7 +81,12 @@ impl Document<'_> {
     pub(crate) fn decode<K: DeserializeOwned>(&self, value: Value) -> Result<K, Fault> {
         // The tree decodes fast but knows no lines. Only when it fails the text is read again, with its types known:
         // that says where, and `80` in a text field is told to need quotes, as an API server would.
-        serde_json::from_value(value).or_else(|tree| {
+        let bare = defaults::with_spec(&value);
+        let decoded = serde_json::from_value(value).or_else(|error| match bare {
+            Some(complete) => serde_json::from_value(complete).map_err(|_as_before| error),
+            None => Err(error),
+        });
+        decoded.or_else(|tree| {
             let typed: Result<K, _> = serde_saphyr::from_str_with_options(self.text, typed());
             typed.map_err(|error| {
                 let mut fault = self.fault(&error);

@@ -10,6 +10,8 @@ use serde::{
 };
 use serde_json::Value;
 
+use crate::defaults;
+
 /// What the server sent, decoded as far as it can be.
 #[derive(Debug, Clone)]
 pub(crate) struct Guarded<K> {
@@ -37,6 +39,10 @@ impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
         });
         let metadata = ObjectMeta::deserialize(metadata.unwrap_or_default()).map_err(D::Error::custom)?;
         let object = serde_path_to_error::deserialize(&tree)
+            .or_else(|error| match defaults::with_spec(&tree) {
+                Some(complete) => serde_path_to_error::deserialize(&complete).map_err(|_as_before| error),
+                None => Err(error),
+            })
             .map_err(|error| Undecodable { field: error.path().to_string(), message: error.inner().to_string() });
         Ok(Self { metadata, object })
     }
@@ -90,6 +96,17 @@ mod tests {
         let undecodable = guarded.object.expect_err("a port is a number");
         assert_eq!(undecodable.field, "spec.ports[1].port");
         assert!(undecodable.message.contains("http"), "{}", undecodable.message);
+    }
+
+    /// As in MetalLB's documentation.
+    #[test]
+    fn an_advertisement_without_a_spec_is_one_of_every_pool() {
+        let guarded: Guarded<lb_api::L2Advertisement> =
+            serde_json::from_value(json!({ "metadata": { "name": "example" } })).expect("an object");
+        assert_eq!(guarded.object.expect("nothing is required").spec, lb_api::metallb::L2AdvertisementSpec::default());
+        let guarded: Guarded<lb_api::IPAddressPool> =
+            serde_json::from_value(json!({ "metadata": { "name": "example" } })).expect("an object");
+        assert!(guarded.object.expect_err("addresses are required").message.contains("spec"));
     }
 
     #[test]
