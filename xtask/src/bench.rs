@@ -67,6 +67,8 @@ enum Soak {
     },
     /// 10,000,000 random frames on the host, 100,000 through the kernel program.
     Frames,
+    /// 10,000,000 random and mutated messages through the BGP speaker.
+    Bgp,
     /// The kube suite against another version of Kubernetes.
     Kube {
         /// Which, as `1.33`; without one the newest.
@@ -106,6 +108,10 @@ pub(crate) fn soak(workspace: &Workspace, args: &SoakArgs) -> Result<Passed> {
         Soak::Frames => {
             suite::run_alone(workspace, "lb-common", "random", ("HERALD_FRAMES", "10000000"))?;
             suite::run_alone(workspace, "lb-tests-packet", "agree", ("HERALD_KERNEL_FRAMES", "100000"))?;
+            Ok(Passed::Whole)
+        }
+        Soak::Bgp => {
+            suite::run_alone(workspace, "lb-bgp", "streams", ("HERALD_BGP_MESSAGES", "10000000"))?;
             Ok(Passed::Whole)
         }
         Soak::Kube { version, more } => suite::kube(workspace, version.as_deref(), more),
