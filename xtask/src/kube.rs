@@ -120,7 +120,10 @@ fn version_flags(version: &str) -> String {
 fn build(module: &Module, into: &Path, programs: &[(&str, String)], linker_flags: &str) -> Result<()> {
     let go = go(&module.go)?;
     // On the same file system, so that a rename is enough; left behind by a build that was killed, it is used again.
-    let partial = into.with_extension("partial");
+    // Not an extension: that would take the last number of the version away.
+    let mut partial = into.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
     fs::create_dir_all(&partial).with_context(|| format!("creating {}", partial.display()))?;
     fs::create_dir_all(into).with_context(|| format!("creating {}", into.display()))?;
     let names: Vec<_> = programs.iter().map(|(name, _)| *name).collect();
