@@ -1,4 +1,4 @@
-//! The golden table notices faults: ten named mutations of `lb-common`, each of which must break a golden frame.
+//! The golden table notices faults: thirteen named mutations of `lb-common`, each of which must break a golden frame.
 //!
 //! Each is a replacement in one file of a copy of the crate; the copy's golden test must build and fail.
 
@@ -16,7 +16,7 @@ struct Mutation {
     to: &'static str,
 }
 
-const MUTATIONS: [Mutation; 10] = [
+const MUTATIONS: [Mutation; 13] = [
     Mutation {
         name: "the reply keeps the opcode of the request",
         file: "src/arp.rs",
@@ -72,13 +72,31 @@ const MUTATIONS: [Mutation; 10] = [
         from: "if entry.action != Action::Answer as u8 || segment.role",
         to: "if segment.role",
     },
+    Mutation {
+        name: "what a reflector sent is reflected",
+        file: "src/bfd/reflect.rs",
+        from: "if flags & DEMAND == 0 {",
+        to: "if flags & MULTIPOINT != 0 {",
+    },
+    Mutation {
+        name: "a sum of zero is sent as zero",
+        file: "src/bfd/reflect.rs",
+        from: "[0, 0] => [0xff, 0xff],",
+        to: "[0, 0] => [0, 0],",
+    },
+    Mutation {
+        name: "a sender without a checksum gets one",
+        file: "src/bfd/reflect.rs",
+        from: "if [c0, c1] == [0, 0] {",
+        to: "if [c0, c1] == [0xff, 0xff] {",
+    },
 ];
 
 const MANIFEST: &str = "[package]\nname = \"lb-common\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n\
     [features]\nuser = []\nhost = []\n\n[[test]]\nname = \"golden\"\nrequired-features = [\"host\"]\n\n[workspace]\n";
 
 #[test]
-fn each_of_ten_faults_breaks_a_golden_frame() {
+fn each_of_these_faults_breaks_a_golden_frame() {
     let folder = std::env::temp_dir().join(format!("herald-mutations-{}", std::process::id()));
     let copy = Copy::make(folder);
     assert!(copy.golden().success, "the copy without a fault passes:\n{}", copy.golden().output);
