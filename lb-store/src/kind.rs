@@ -25,8 +25,8 @@ use crate::{
     document::{Document, Fault},
 };
 
-/// The field of `events.k8s.io/v1` that names the controller, as a core Event spells it.
-const OWN_EVENTS: &str = "reportingComponent=lb.herald.dev";
+/// The field of `events.k8s.io/v1` that names the controller. A core Event spells it `reportingComponent`.
+const OWN_EVENTS: &str = "reportingController=lb.herald.dev";
 
 /// An object of some kind, checked.
 pub(crate) struct Checked {

@@ -5,7 +5,10 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,7 +18,7 @@ use kube::{
     runtime::{
         WatchStreamExt,
         utils::Backoff,
-        watcher::{self, Config},
+        watcher::{self, Config, Event},
     },
 };
 
@@ -36,7 +39,9 @@ pub(crate) async fn follow<K: Object>(client: Client, mirror: Arc<Mirror<K>>) {
     if let Some(selector) = kind::selector::<K>() {
         config = config.fields(selector);
     }
-    let mut events = std::pin::pin!(watcher::watcher(api, config).backoff(Patience::default()));
+    let patience = Patience::default();
+    let answered = Arc::clone(&patience.answered);
+    let mut events = std::pin::pin!(watcher::watcher(api, config).backoff(patience));
     let mut failing: Option<String> = None;
     while let Some(event) = events.next().await {
         let mut next = Some(event);
@@ -44,8 +49,12 @@ pub(crate) async fn follow<K: Object>(client: Client, mirror: Arc<Mirror<K>>) {
         while let Some(event) = next {
             match event {
                 Ok(event) => {
-                    if failing.take().is_some() {
-                        tracing::info!(kind = %K::kind(&()), "the API server answers again");
+                    // `Init` says that a list is about to be asked for, which is no answer.
+                    if !matches!(event, Event::Init) {
+                        answered.store(true, Ordering::Relaxed);
+                        if failing.take().is_some() {
+                            tracing::info!(kind = %K::kind(&()), "the API server answers again");
+                        }
                     }
                     mirror.take(event);
                 }
@@ -99,17 +108,21 @@ impl std::fmt::Display for Chain<'_> {
     }
 }
 
-/// Doubling waits, each between half and all of itself: many agents must not come back in one instant. The first
-/// success resets it.
+/// Doubling waits, each between half and all of itself: many agents must not come back in one instant. They begin again
+/// after an answer of the server, and only then: the stream's own word of success comes before each try.
 #[derive(Default)]
 struct Patience {
     failures: u32,
+    answered: Arc<AtomicBool>,
 }
 
 impl Iterator for Patience {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
+        if self.answered.swap(false, Ordering::Relaxed) {
+            self.failures = 0;
+        }
         let most = FIRST.saturating_mul(2_u32.saturating_pow(self.failures)).min(LAST);
         self.failures = self.failures.saturating_add(1);
         // Seeded anew by the standard library each time.
@@ -119,9 +132,8 @@ impl Iterator for Patience {
 }
 
 impl Backoff for Patience {
-    fn reset(&mut self) {
-        self.failures = 0;
-    }
+    /// Called for each event, `Init` included.
+    fn reset(&mut self) {}
 }
 
 #[cfg(test)]
@@ -129,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_a_limit_and_begin_again_after_a_success() {
+    fn waits_double_up_to_a_limit_and_begin_again_after_an_answer() {
         let mut patience = Patience::default();
         let waits: Vec<Duration> = patience.by_ref().take(40).collect();
         for (number, wait) in waits.iter().enumerate() {
@@ -137,6 +149,8 @@ mod tests {
             assert!(*wait >= most / 2 && *wait <= most, "{number}: {wait:?}");
         }
         patience.reset();
+        assert!(patience.next().is_some_and(|wait| wait >= LAST / 2), "the stream's own word is no answer");
+        patience.answered.store(true, Ordering::Relaxed);
         assert!(patience.next().is_some_and(|wait| wait <= FIRST));
     }
 }
