@@ -6,18 +6,21 @@
 //! VirtualIPs ──► ownership::decide, one address at a time ┘
 //! VirtualIPs not listed any more ──► leave: how long they still count
 //! newly held addresses ──► announce: when to send which copy ──► frame: the bytes
+//! SIGTERM, Node, DaemonSet ──► departure: hand over, or let go
 //! ```
 //!
 //! Pure: opens nothing, reads no clock. Level, not edge: the plan is always the whole state, and
 //! [`table::diff`] alone knows what has to change.
 
 pub mod announce;
+pub mod departure;
 pub mod frame;
 pub mod leave;
 pub mod plan;
 pub mod table;
 pub mod topology;
 
+pub use departure::Departure;
 pub use frame::Mac;
 pub use leave::{Leaving, Presence};
 pub use plan::{Groups, Held, NodePlan, Problem, Snapshot, plan};
