@@ -7,6 +7,7 @@ use std::{fs, fs::File, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
 use lb_api::VirtualIP;
+use lb_plan::agent::Departure;
 use lb_store::{Store, Writer};
 use nix::{
     errno::Errno,
@@ -14,14 +15,14 @@ use nix::{
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::watch,
+    sync::{OnceCell, watch},
     time::Instant,
 };
 
 use crate::{
     admin,
-    args::{Cli, Command, OnTerm, Run},
-    cleanup, metrics,
+    args::{Cli, Command, Run},
+    cleanup, departure, metrics,
     owner::Owner,
     status, telemetry,
     undo::Undo,
@@ -61,7 +62,7 @@ async fn command(command: Command) -> anyhow::Result<()> {
         Command::Run(args) => Box::pin(run(*args)).await,
         Command::Cleanup(args) => {
             let _lock = lock(&args.places.run_dir).await?;
-            cleanup::undo_all(&Pins::at(&args.places.bpffs), &args.places.run_dir).await
+            cleanup::undo_all(&Pins::at(&args.places.bpffs), &args.places).await
         }
     }
 }
@@ -80,18 +81,21 @@ async fn run(args: Run) -> anyhow::Result<()> {
     let registry = metrics::registry(&pins, view.clone())?;
     let mut terminate = signal(SignalKind::terminate()).context("catch SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("catch SIGINT")?;
-    let stop = async move {
+    let decided = OnceCell::new();
+    let stop = async {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        // Addresses stay answered and the lease is renewed while it is asked.
+        *decided.get_or_init(async || departure::decide(&store, &args).await).await
     };
     let ended = tokio::select! {
         result = owner.run(stop) => result,
         result = admin::serve(listener, view.clone(), registry) => result,
         result = status::publish(store.clone(), args.clone(), virtual_ips.clone(), view) => result,
     };
-    if args.on_term == OnTerm::Release {
+    if matches!(decided.get(), Some(Departure::LetGo(_))) {
         let cleared = tokio::time::timeout(CLEAR_LIMIT, status::clear(&store, &args.node, &virtual_ips)).await;
         cleared.unwrap_or_else(|_late| tracing::warn!("not every VirtualIP's status could be cleared in time"));
     }

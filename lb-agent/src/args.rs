@@ -33,6 +33,9 @@ pub struct Places {
     /// Directory for the record of changed host settings.
     #[arg(long, env = "HERALD_RUN_DIR", default_value = "/run/herald")]
     pub run_dir: PathBuf,
+    /// Where `/proc/sys/net` can be written: in a container that is not privileged another mount of it.
+    #[arg(long, env = "HERALD_PROC_SYS_NET", default_value = "/proc/sys/net")]
+    pub proc_sys_net: PathBuf,
     /// How log lines look.
     #[arg(long, env = "HERALD_LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
@@ -73,9 +76,15 @@ pub struct Run {
     /// How long after the lease suppressed addresses stay suppressed, before everything passes.
     #[arg(long, env = "HERALD_SUPPRESS_LIMIT", default_value = "5m")]
     pub suppress_limit: Duration,
-    /// What SIGTERM means: leave the addresses to a successor, or let go and clean up.
+    /// What SIGTERM means: leave the addresses to a successor, or let go and clean up, or what the API server says.
     #[arg(long, env = "HERALD_ON_TERM", value_enum, default_value_t)]
     pub on_term: OnTerm,
+    /// The Pod that this agent runs in, by which it finds its DaemonSet when it is told to stop.
+    #[arg(long, env = "HERALD_POD", requires = "pod_namespace")]
+    pub pod: Option<String>,
+    /// The namespace of --pod.
+    #[arg(long, env = "HERALD_POD_NAMESPACE")]
+    pub pod_namespace: Option<String>,
     /// Interfaces to leave alone: names separated by commas, `*` for any characters. Replaces the default list.
     #[arg(long, env = "HERALD_EXCLUDE_INTERFACES", value_parser = patterns, default_value_t)]
     pub exclude_interfaces: NamePatterns,
@@ -126,8 +135,10 @@ pub enum Mode {
 /// What SIGTERM means.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum OnTerm {
-    /// The lease is extended once and everything stays.
+    /// Release if the Node or the DaemonSet of --pod is going away; hand over otherwise, and where nobody can be asked.
     #[default]
+    Auto,
+    /// The lease is extended once and everything stays.
     Handover,
     /// Addresses are let go and every change is undone.
     Release,

@@ -13,19 +13,21 @@ use std::{
 use anyhow::{Context, bail};
 
 use crate::{
+    args::Places,
     host::{Step, make, restore_arp_announce},
     net::{
         Requests,
         links::{self, Observed},
+        sysctl::Sysctls,
     },
     undo::Undo,
     xdp::{attach, pins::Pins},
 };
 
 /// Undoes everything under these places.
-pub(crate) async fn undo_all(pins: &Pins, run_dir: &Path) -> anyhow::Result<()> {
+pub(crate) async fn undo_all(pins: &Pins, places: &Places) -> anyhow::Result<()> {
     let mut errors = detach_all(pins);
-    errors.extend(undo_host(run_dir).await);
+    errors.extend(undo_host(&places.run_dir, &Sysctls::at(&places.proc_sys_net)).await);
     // Maps last: a frame that still met the program found its table.
     errors.extend(remove_pins(pins));
     for error in &errors {
@@ -66,7 +68,7 @@ fn remove_pins(pins: &Pins) -> Vec<anyhow::Error> {
     errors
 }
 
-async fn undo_host(run_dir: &Path) -> Vec<anyhow::Error> {
+async fn undo_host(run_dir: &Path, sysctls: &Sysctls) -> Vec<anyhow::Error> {
     let mut errors = Vec::new();
     let undo = match Undo::load(run_dir) {
         Ok(undo) => Some(undo),
@@ -84,7 +86,7 @@ async fn undo_host(run_dir: &Path) -> Vec<anyhow::Error> {
         record.follow_names(observed.iter().map(|(index, observed)| (*index, observed.link.name.as_str())));
     }
     for (name, before) in &record.arp_announce {
-        errors.extend(restore_arp_announce(name, *before).err());
+        errors.extend(restore_arp_announce(sysctls, name, *before).err());
     }
     match seen {
         Ok((requests, observed)) => {

@@ -13,7 +13,7 @@ use anyhow::Context;
 use lb_plan::agent::Groups;
 
 use crate::{
-    net::{Requests, addresses, links::Observed, sysctl},
+    net::{Requests, addresses, links::Observed, sysctl, sysctl::Sysctls},
     undo::{Record, Undo},
 };
 
@@ -55,6 +55,7 @@ fn failing_last(steps: &mut [Step], failing: &BTreeSet<u32>) {
 #[derive(Debug)]
 pub(crate) struct HostSettings {
     undo: Undo,
+    sysctls: Sysctls,
     queue: VecDeque<Step>,
     /// Interfaces whose last change failed: theirs come last, so that they hold up no other.
     failing: BTreeSet<u32>,
@@ -62,8 +63,8 @@ pub(crate) struct HostSettings {
 }
 
 impl HostSettings {
-    pub(crate) fn new(undo: Undo) -> Self {
-        Self { undo, queue: VecDeque::new(), failing: BTreeSet::new(), next_round: Duration::ZERO }
+    pub(crate) fn new(undo: Undo, sysctls: Sysctls) -> Self {
+        Self { undo, sysctls, queue: VecDeque::new(), failing: BTreeSet::new(), next_round: Duration::ZERO }
     }
 
     /// Sets what is quick, and queues the rest.
@@ -154,7 +155,7 @@ impl HostSettings {
             self.undo.record.arp_announce.keys().filter(|name| !wanted.contains(*name)).cloned().collect();
         for name in gone {
             if let Some(before) = self.undo.record.arp_announce.remove(&name) {
-                errors.extend(restore_arp_announce(&name, before).err());
+                errors.extend(restore_arp_announce(&self.sysctls, &name, before).err());
             }
         }
         errors
@@ -162,21 +163,21 @@ impl HostSettings {
 
     fn set_arp_announce(&mut self, name: &str) -> anyhow::Result<()> {
         let failed = || format!("set arp_announce of {name}");
-        let now = sysctl::arp_announce(name).with_context(failed)?;
+        let now = self.sysctls.arp_announce(name).with_context(failed)?;
         if now == sysctl::BEST_LOCAL_ADDRESS {
             return Ok(());
         }
         self.undo.record.arp_announce.insert(name.to_owned(), now);
         self.undo.save().with_context(failed)?;
-        sysctl::set_arp_announce(name, sysctl::BEST_LOCAL_ADDRESS).with_context(failed)
+        self.sysctls.set_arp_announce(name, sysctl::BEST_LOCAL_ADDRESS).with_context(failed)
     }
 }
 
 /// Puts `arp_announce` back, unless somebody else has changed it since or the interface is gone.
-pub(crate) fn restore_arp_announce(name: &str, before: u8) -> anyhow::Result<()> {
-    match sysctl::arp_announce(name) {
+pub(crate) fn restore_arp_announce(sysctls: &Sysctls, name: &str, before: u8) -> anyhow::Result<()> {
+    match sysctls.arp_announce(name) {
         Ok(sysctl::BEST_LOCAL_ADDRESS) => {
-            sysctl::set_arp_announce(name, before).with_context(|| format!("restore arp_announce of {name}"))
+            sysctls.set_arp_announce(name, before).with_context(|| format!("restore arp_announce of {name}"))
         }
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),

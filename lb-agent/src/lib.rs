@@ -22,6 +22,7 @@ mod app;
 mod args;
 mod cleanup;
 mod clock;
+mod departure;
 mod host;
 mod metrics;
 mod net;

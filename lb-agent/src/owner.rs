@@ -17,7 +17,7 @@ use std::{
 
 use anyhow::Context;
 use lb_api::VirtualIP;
-use lb_plan::agent::{Config, Leaving, NodePlan, Topology, announce::Schedule};
+use lb_plan::agent::{Config, Departure, Leaving, NodePlan, Topology, announce::Schedule};
 use lb_store::{Listing, Reflector};
 use tokio::{sync::watch, time::Instant};
 
@@ -26,7 +26,7 @@ use crate::{
     args::Run,
     clock,
     host::HostSettings,
-    net::{Requests, events::Events, links, links::Observed},
+    net::{Requests, events::Events, links, links::Observed, sysctl::Sysctls},
     undo::Undo,
     view::{Counters, View},
     xdp::{attach::Attachments, lease::Keeper, object::Object, pins::Pins, tables::Tables},
@@ -107,7 +107,7 @@ impl Owner {
             config: Config { exclude: args.exclude_interfaces.clone() },
             tables: Tables::read(maps, keeper.epoch())?,
             attachments: Attachments::new(pins.clone(), args.mode),
-            host: HostSettings::new(undo),
+            host: HostSettings::new(undo, Sysctls::at(&args.places.proc_sys_net)),
             announcer: Announcer::open().context("open the packet socket for announcements")?,
             schedule: Schedule::default(),
             requests: Requests::connect().context("connect to the kernel's routing socket")?,
@@ -123,13 +123,14 @@ impl Owner {
         })
     }
 
-    /// Runs until `stop` is done; then hands over or releases. Fails only if the agent can no longer do its work.
-    pub(crate) async fn run(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    /// Runs until `stop` is done; then hands over or releases, as it says. Fails only if the agent can no longer do its
+    /// work.
+    pub(crate) async fn run(mut self, stop: impl Future<Output = Departure>) -> anyhow::Result<()> {
         let mut stop = std::pin::pin!(stop);
         let mut first = self.virtual_ips.clone();
         tokio::select! {
             biased;
-            () = &mut stop => return self.stop().await,
+            departure = &mut stop => return self.stop(departure).await,
             ready = first.ready() => ready.context("read the first VirtualIPs")?,
         }
         loop {
@@ -137,7 +138,7 @@ impl Owner {
             let wake = Instant::now() + self.idle();
             tokio::select! {
                 biased;
-                () = &mut stop => return self.stop().await,
+                departure = &mut stop => return self.stop(departure).await,
                 changed = self.virtual_ips.changed() => changed.context("follow the VirtualIPs")?,
                 event = self.events.changed() => self.link_event(event)?,
                 () = tokio::time::sleep_until(wake) => {}

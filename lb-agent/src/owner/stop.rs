@@ -1,19 +1,23 @@
 //! What SIGTERM does: leave everything to a successor, or let go.
 
-use lb_plan::agent::{Table, table};
+use lb_plan::agent::{Departure, Table, table};
 
 use super::Owner;
-use crate::{args::OnTerm, cleanup};
+use crate::cleanup;
 
 impl Owner {
-    /// Ends the task.
-    pub(super) async fn stop(mut self) -> anyhow::Result<()> {
-        match self.args.on_term {
-            OnTerm::Handover => {
+    /// Ends the task, as was decided.
+    pub(super) async fn stop(mut self, departure: Departure) -> anyhow::Result<()> {
+        match departure {
+            Departure::HandOver(why) => {
+                tracing::info!("told to stop: {why}");
                 self.hand_over();
                 Ok(())
             }
-            OnTerm::Release => self.release().await,
+            Departure::LetGo(why) => {
+                tracing::info!("told to stop: {why}");
+                self.release().await
+            }
         }
     }
 
@@ -38,6 +42,6 @@ impl Owner {
             operations.into_iter().filter_map(|operation| self.tables.apply(operation).err()).collect();
         self.report(errors);
         tracing::info!("stopping; every address is let go");
-        cleanup::undo_all(&self.pins, &self.args.places.run_dir).await
+        cleanup::undo_all(&self.pins, &self.args.places).await
     }
 }
