@@ -10,6 +10,7 @@ mod access;
 mod cluster;
 mod credentials;
 pub mod init;
+pub mod install;
 mod kubectl;
 mod logs;
 mod net;
