@@ -14,6 +14,7 @@ mod deps;
 mod ebpf;
 mod elf;
 mod exit;
+mod image;
 mod kube;
 mod lab;
 mod metadata;
@@ -50,6 +51,8 @@ enum Command {
     Test(suite::Args),
     /// Checks format, lints, dependencies, generated files and documents.
     Check(check::Args),
+    /// Packs each daemon as an OCI image, without a container daemon.
+    Image(image::Args),
     /// Measures.
     Bench(bench::BenchArgs),
     /// Runs the long, seeded fault tests.
@@ -71,6 +74,7 @@ fn run(workspace: &Workspace, command: Command) -> anyhow::Result<Passed> {
         Command::Demo(args) => demo::run(workspace, &args),
         Command::Test(args) => suite::run(workspace, &args),
         Command::Check(args) => check::run(workspace, &args),
+        Command::Image(args) => image::run(workspace, &args),
         Command::Bench(args) => bench::bench(workspace, &args),
         Command::Soak(args) => bench::soak(workspace, &args),
         Command::Lab(args) => lab::run(workspace, &args),
