@@ -14,7 +14,7 @@ use k8s_openapi::api::{
 };
 
 /// What was learnt about an object.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, PartialEq)]
 pub enum Answer<'a, K> {
     /// It is there.
     Found(&'a K),
@@ -23,6 +23,15 @@ pub enum Answer<'a, K> {
     /// Nobody could say.
     Unknown,
 }
+
+// A derive would ask the object itself to be copied.
+impl<K> Clone for Answer<'_, K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K> Copy for Answer<'_, K> {}
 
 /// What to do, and the reason as a sentence's end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

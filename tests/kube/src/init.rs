@@ -82,7 +82,7 @@ pub(crate) enum Source {
     Sysfs(PathBuf),
 }
 
-/// The whole life of `pod-init`: the exit code is the command's, or 128 and its signal, or [`NOT_STARTED`].
+/// The whole life of `pod-init`: the exit code is the command's, or 128 and its signal, or `NOT_STARTED`.
 pub fn main(spec: &Path) -> i32 {
     let spec = match read(spec) {
         Ok(spec) => spec,

@@ -4,7 +4,7 @@
 //! processes that it starts, belong to the node. Under the node's identity it may do what the Node authorizer lets a
 //! kubelet do, and no more.
 //!
-//! Invariant: when a [`Runner`] is dropped, or its process dies, the containers of its node die too.
+//! Invariant: when a `Runner` is dropped, or its process dies, the containers of its node die too.
 
 mod backoff;
 mod container;

@@ -142,7 +142,7 @@ fn a_container_has_what_its_security_context_says_and_no_more() -> anyhow::Resul
     let look = "
 grep Cap /proc/self/status
 touch /forbidden && echo root is writable
-touch /tmp/x && echo tmp is writable
+cd /tmp && touch x && echo tmp is writable
 touch /data/x && echo data is writable
 echo 1 > /proc/sys/net/ipv4/conf/all/arp_announce && echo sysctls are writable
 ip link add dummy type bridge && echo links can be made

@@ -1,3 +1,5 @@
+//! What followers see, in whatever order lists, events and writes come.
+
 use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};
 
