@@ -39,6 +39,7 @@ use k8s_openapi::api::{
 };
 use lb_api::{ConfigurationState, IPAddressPool, L2Advertisement, MetalLoadBalancerClass, VirtualIP};
 
+pub mod admission;
 mod allocate;
 mod choice;
 mod cluster;
