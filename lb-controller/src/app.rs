@@ -1,6 +1,6 @@
 //! Puts the controller together and runs it until it is told to stop.
 
-use std::{convert::Infallible, process::ExitCode};
+use std::{convert::Infallible, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use lb_store::{Store, Writer};
@@ -17,6 +17,7 @@ use crate::{
     passes::Passes,
     telemetry,
     view::View,
+    webhook::{self, Judge, Keeper, Served},
 };
 
 /// Runs the controller. An error is logged once, with the whole chain.
@@ -45,9 +46,11 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     info!(objects = %place, listen = %args.listen, "the controller starts");
     let (mut election, leadership) = elect(args, &store, &metrics)?;
     let admin = admin::serve(listener, view, metrics.registry.clone(), leadership.clone());
+    let webhook = serve_webhook(args, &store, &metrics, &leadership).await?;
     let passes = Passes::new(store, metrics, show, args.quarantine, args.configuration(), leadership).run(stop);
     let ended = tokio::select! {
         ended = admin => ended,
+        ended = webhook => ended,
         ended = passes => ended.context("follow the objects"),
         never = campaign(&mut election) => match never {},
     };
@@ -64,6 +67,35 @@ fn elect(args: &Args, store: &Store, metrics: &Metrics) -> anyhow::Result<(Optio
     let (campaign, leadership) =
         Campaign::new(store.clone(), args.election.lease(), args.election.timing()?, metrics.election.clone());
     Ok((Some(campaign), leadership))
+}
+
+/// Serves the webhook until the process ends, if it is wanted; else it just never ends.
+async fn serve_webhook(
+    args: &Args,
+    store: &Store,
+    metrics: &Metrics,
+    leadership: &Leadership,
+) -> anyhow::Result<impl Future<Output = anyhow::Result<()>> + use<>> {
+    let wanted = args.webhook.webhook_listen.filter(|_| matches!(store, Store::Server(_)));
+    let parts = match wanted {
+        None => None,
+        Some(address) => {
+            let (listener, served) = (webhook::listen(address).await?, Arc::new(Served::default()));
+            let counted = metrics.webhook.clone();
+            let judge = Judge::new(store, args.configuration(), counted.clone());
+            let keeper =
+                Keeper::new(store.clone(), args.webhook_settings(), leadership.clone(), Arc::clone(&served), counted);
+            info!(listen = %address, "the webhook is served");
+            Some((listener, served, judge, keeper))
+        }
+    };
+    Ok(async {
+        let Some((listener, served, judge, keeper)) = parts else { return std::future::pending().await };
+        tokio::select! {
+            ended = webhook::serve(listener, served, judge) => ended,
+            never = keeper.run() => match never {},
+        }
+    })
 }
 
 async fn campaign(election: &mut Option<Campaign>) -> Infallible {

@@ -8,6 +8,8 @@ use jiff::SignedDuration;
 use lb_plan::{controller::Configuration, election::Timing};
 use lb_store::{Key, Place};
 
+use crate::webhook::Settings;
+
 /// Allocates addresses to LoadBalancer Services and ranks the nodes that may hold them.
 #[derive(Debug, Clone, Parser)]
 #[command(version)]
@@ -38,6 +40,9 @@ pub struct Args {
     /// Which of several replicas writes.
     #[command(flatten)]
     pub election: ElectionArgs,
+    /// What is said to who is about to write.
+    #[command(flatten)]
+    pub webhook: WebhookArgs,
     /// How log lines look.
     #[arg(long, env = "HERALD_LOG_FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
@@ -50,6 +55,18 @@ impl Args {
             (Some(path), _) => Place::Manifests(path.clone()),
             (None, Some(path)) => Place::Kubeconfig(path.clone()),
             (None, None) => Place::Cluster,
+        }
+    }
+
+    /// How the webhook's certificate is kept.
+    pub(crate) fn webhook_settings(&self) -> Settings {
+        let namespace = self.election.namespace();
+        let service = [".svc", "", ".svc.cluster.local"].map(|end| format!("{WEBHOOK}.{namespace}{end}"));
+        Settings {
+            names: service.into_iter().chain(self.webhook.webhook_names.iter().cloned()).collect(),
+            secret: Key { namespace, name: WEBHOOK.into() },
+            configuration: WEBHOOK_CONFIGURATION.into(),
+            renew_after: self.webhook.webhook_renew_after,
         }
     }
 
@@ -94,6 +111,25 @@ pub struct ElectionArgs {
     #[arg(long, env = "HERALD_RETRY_PERIOD", default_value = "2s", value_parser = duration)]
     pub retry_period: Duration,
 }
+
+/// The validating webhook. Only with an API server.
+#[derive(Debug, Clone, clap::Args)]
+pub struct WebhookArgs {
+    /// Where to serve the validating webhook. Unset: not at all.
+    #[arg(long, env = "HERALD_WEBHOOK_LISTEN")]
+    pub webhook_listen: Option<SocketAddr>,
+    /// Names in its certificate besides those of the Service `herald-webhook`: for a configuration with a URL.
+    #[arg(long, env = "HERALD_WEBHOOK_NAMES", value_delimiter = ',')]
+    pub webhook_names: Vec<String>,
+    /// The age at which its certificate is replaced.
+    #[arg(long, env = "HERALD_WEBHOOK_RENEW_AFTER", default_value = "720h", value_parser = duration)]
+    pub webhook_renew_after: Duration,
+}
+
+/// The name of the webhook's Service and of its Secret.
+const WEBHOOK: &str = "herald-webhook";
+/// The ValidatingWebhookConfiguration.
+const WEBHOOK_CONFIGURATION: &str = "herald";
 
 /// What every Pod with a token finds.
 const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";

@@ -1,7 +1,8 @@
 //! The controller: sees what there is, plans, writes.
 //!
 //! `args` says how it is started, `app` puts it together, `passes` is the loop, `inputs` what it looks at,
-//! `apply` what it writes, `leader` whether it may, `view` what it shows, `admin` and `metrics` to whom.
+//! `apply` what it writes, `leader` whether it may, `view` what it shows, `admin` and `metrics` to whom,
+//! `webhook` what it says to who is about to write.
 //!
 //! Must not: decide. Every decision is `lb_plan::controller`'s; this crate reads clocks, files and sockets for it.
 //!
@@ -19,6 +20,7 @@ mod metrics;
 mod passes;
 mod telemetry;
 mod view;
+mod webhook;
 
 pub use app::main;
 pub use args::{Args, LogFormat, Sources};

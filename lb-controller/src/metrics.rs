@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use jiff::Timestamp;
 use lb_plan::controller::Figures;
 use lb_store::{Effect, Rejection};
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
@@ -42,6 +43,38 @@ impl ElectionMetrics {
     }
 }
 
+/// What the webhook counts. Clones count the same.
+#[derive(Debug, Clone)]
+pub(crate) struct WebhookMetrics {
+    reviews: IntCounterVec,
+    issued: IntGauge,
+}
+
+impl WebhookMetrics {
+    fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let opts = |name: &str, help: &str| Opts::new(format!("herald_controller_webhook_{name}"), help);
+        let metrics = Self {
+            reviews: IntCounterVec::new(opts("reviews_total", "Questions answered, by what was said."), &["outcome"])?,
+            issued: IntGauge::with_opts(opts(
+                "certificate_issued_timestamp_seconds",
+                "Since when the certificate that is served is in use; 0 if that is unknown.",
+            ))?,
+        };
+        registry.register(Box::new(metrics.reviews.clone()))?;
+        registry.register(Box::new(metrics.issued.clone()))?;
+        Ok(metrics)
+    }
+
+    pub(crate) fn answered(&self, outcome: &str) {
+        self.reviews.with_label_values(&[outcome]).inc();
+    }
+
+    /// A certificate is served from now on.
+    pub(crate) fn certified(&self, issued: Option<Timestamp>) {
+        self.issued.set(issued.map_or(0, |issued| issued.as_second()));
+    }
+}
+
 /// The controller's metrics.
 #[derive(Debug)]
 pub(crate) struct Metrics {
@@ -53,6 +86,7 @@ pub(crate) struct Metrics {
     addresses: IntGaugeVec,
     rejections: IntGaugeVec,
     pub(crate) election: ElectionMetrics,
+    pub(crate) webhook: WebhookMetrics,
 }
 
 impl Metrics {
@@ -63,6 +97,7 @@ impl Metrics {
         let registry = Registry::new();
         let metrics = Self {
             election: ElectionMetrics::new(&registry).context("make the metrics of the election")?,
+            webhook: WebhookMetrics::new(&registry).context("make the metrics of the webhook")?,
             registry,
             passes: IntCounter::with_opts(opts("passes_total", "Passes completed.")).context("make a counter")?,
             plan: Histogram::with_opts(plan).context("make a histogram")?,
