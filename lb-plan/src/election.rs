@@ -8,7 +8,7 @@
 //! two leaders.
 //!
 //! Invariants:
-//! * A leader's term ends [`Timing::renew`] after the *sending* of its last renewal that succeeded. Another one sees
+//! * A leader's term ends the renew deadline after the *sending* of its last renewal that succeeded. Another one sees
 //!   that renewal at the earliest when it is sent, and waits for the whole lease, which is longer. So between the end
 //!   of one term and the begin of the next there is at least the difference, as far as clocks run at the same speed.
 //! * Whoever has not been told that the record is written is no leader.

@@ -40,8 +40,9 @@ const LAB_PROGRAMS: &[(&str, &str)] = &[
     ("tcpdump", "tcpdump"),
 ];
 
-/// What kube-proxy runs in its two modes.
-const KUBE_PROGRAMS: &[(&str, &str)] = &[("iptables", "iptables"), ("nft", "nftables")];
+/// What kube-proxy runs in its two modes, and a browser.
+const KUBE_PROGRAMS: &[(&str, &str)] =
+    &[("iptables", "iptables"), ("nft", "nftables"), ("setpriv", "util-linux"), ("chromium", "chromium")];
 
 /// Arguments of `setup`.
 #[derive(Debug, clap::Args)]

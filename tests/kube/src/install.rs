@@ -3,8 +3,13 @@
 //!
 //! Must not: patch what the manifests say. A test that wants something else writes an overlay.
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
+use anyhow::Context as _;
 use lb_tests::{
     herald,
     need::{Need, workspace},
@@ -20,10 +25,27 @@ pub const NAMESPACE: &str = "herald-system";
 /// kubectl's own limit for a roll-out; a debug build on a busy machine.
 const LIMIT: &str = "--timeout=120s";
 
-/// The images that the manifests name.
-pub fn images() -> Images {
-    let image = |name| Image::program(&herald::program(name));
-    Images::default().with("lb-agent:0.1.0", image("lb-agent")).with("lb-controller:0.1.0", image("lb-controller"))
+/// The images that the manifests name: what `cargo xtask image` puts into them, which is each program and its libraries.
+pub fn images() -> anyhow::Result<Images> {
+    let mut images = Images::default();
+    for name in ["lb-agent", "lb-controller"] {
+        images = images.with(&format!("{name}:0.1.0"), image(name)?);
+    }
+    Ok(images)
+}
+
+fn image(name: &str) -> anyhow::Result<Image> {
+    let program = herald::program(name);
+    let output = Command::new("ldd").arg(&program).output().context("start ldd")?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let libraries = text.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/')));
+    // What a link leads to, under the link's name.
+    let libraries = libraries.map(|library| Ok((fs::canonicalize(library)?, PathBuf::from(library))));
+    let mut files = libraries.collect::<anyhow::Result<Vec<_>>>()?;
+    let at = Path::new("/").join(name);
+    let entrypoint = vec![at.to_string_lossy().into_owned()];
+    files.push((program, at));
+    Ok(Image { files, entrypoint, libraries: false })
 }
 
 /// What a test needs besides a control plane.
@@ -37,13 +59,13 @@ pub fn folder(name: &str) -> PathBuf {
 }
 
 impl Cluster {
-    /// Installs Herald as docs/install.md says and waits until every Pod of it is ready.
-    pub fn install_herald(&mut self) -> anyhow::Result<()> {
+    /// Installs Herald by a kustomization of `deploy`, as docs/install.md says, and waits until every Pod of it is ready.
+    pub fn install_herald(&mut self, kustomization: &str) -> anyhow::Result<()> {
         // The switch's ports have to deliver what a node sends from XDP.
         self.lab_mut().attach_pass()?;
         let kubectl = self.kubectl();
         kubectl.run(&["create", "--filename", &folder("crds").to_string_lossy()])?;
-        kubectl.apply_kustomization(&folder("base"))?;
+        kubectl.apply_kustomization(&folder(kustomization))?;
         self.wait_for_herald()
     }
 

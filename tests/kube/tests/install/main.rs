@@ -10,7 +10,10 @@ use std::{collections::BTreeSet, net::IpAddr};
 
 use anyhow::{Context as _, ensure};
 use lb_api::virtual_ip::name_of;
-use lb_tests::{need, wait};
+use lb_tests::{
+    need::{self, Need},
+    wait,
+};
 use lb_tests_kube::{ProxyMode, install, programs};
 use site::{LIMIT, Site};
 
@@ -106,6 +109,86 @@ fn services_are_reached_through_all_their_addresses_in_iptables_mode() -> anyhow
         return Ok(());
     }
     traffic(ProxyMode::Iptables)
+}
+
+#[test]
+fn a_browser_shows_the_page_by_each_family() -> anyhow::Result<()> {
+    if !need::met(&[programs::needs(), install::needs(), vec![Need::Program("chromium")]].concat()) {
+        return Ok(());
+    }
+    let site = Site::start(ProxyMode::Nftables)?;
+    site.deploy("page", 1)?;
+    let addresses = site.expose("page", "Local")?;
+    let client = site.cluster.lab().client();
+    for own in [IpAddr::from(client.v4), client.v6.into()] {
+        let address = addresses.iter().find(|address| address.is_ipv4() == own.is_ipv4()).context("an address")?;
+        site.page(*address)?;
+        let shown = site.browse(*address)?;
+        assert!(shown.contains(&format!("client {own}")), "by {address}: {shown}");
+    }
+    site.done();
+    Ok(())
+}
+
+/// A pool as MetalLB's users write it, and two Services: one that MetalLB serves, one with a class of Herald's.
+const METALLB: &str = "
+apiVersion: v1
+kind: Namespace
+metadata: { name: metallb-system }
+---
+apiVersion: metallb.io/v1beta1
+kind: IPAddressPool
+metadata: { name: theirs, namespace: metallb-system }
+spec: { addresses: [192.0.2.160-192.0.2.170] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: theirs, namespace: default }
+spec: { type: LoadBalancer, ports: [{ port: 80 }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: marked, namespace: default }
+spec: { type: LoadBalancer, loadBalancerClass: lb.herald.dev/herald, ports: [{ port: 80 }] }
+";
+
+#[test]
+fn beside_metallb_its_services_and_pools_are_left_alone() -> anyhow::Result<()> {
+    if !met() {
+        return Ok(());
+    }
+    let site = Site::start_as("beside-metallb", ProxyMode::Nftables)?;
+    let kubectl = site.cluster.kubectl();
+    kubectl.apply(METALLB)?;
+    site.deploy("page", 1)?;
+
+    let addresses = site.expose("page", "Cluster")?;
+
+    for address in &addresses {
+        site.page(*address)?;
+    }
+    // What was there before the Service that has its addresses by now was looked at, too.
+    let theirs = kubectl.json(&["get", "service", "theirs"])?;
+    assert_eq!(theirs["status"]["loadBalancer"], serde_json::json!({}), "{}", theirs["status"]);
+    assert!(theirs["status"]["conditions"].is_null(), "{}", theirs["status"]);
+    let pool = kubectl.json(&["--namespace", "metallb-system", "get", "ipaddresspool", "theirs"])?;
+    assert!(pool["status"].is_null(), "{pool}");
+    let account = "--as=system:serviceaccount:herald-system:herald-controller";
+    let may = |verb, what, part| kubectl.run(&["auth", "can-i", verb, what, part, account]).is_ok();
+    assert!(may("list", "ipaddresspools.metallb.io", "--subresource="), "its listing waits for it");
+    assert!(!may("patch", "ipaddresspools.metallb.io", "--subresource=status"));
+    assert!(!may("create", "configurationstates.metallb.io", "--subresource="));
+    // Its own mark, once a class is the default.
+    kubectl.run(&[
+        "patch",
+        "metalloadbalancerclass",
+        "segment",
+        "--type=merge",
+        r#"--patch={"spec": {"isDefault": true}}"#,
+    ])?;
+    site.addresses("marked", 1)?;
+    site.done();
+    Ok(())
 }
 
 #[test]

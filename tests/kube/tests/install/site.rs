@@ -37,10 +37,15 @@ pub(crate) struct Site {
 impl Site {
     /// Three nodes and a client, Herald installed, and a class.
     pub(crate) fn start(mode: ProxyMode) -> anyhow::Result<Self> {
+        Self::start_as("base", mode)
+    }
+
+    /// The same by another kustomization of `deploy`.
+    pub(crate) fn start_as(kustomization: &str, mode: ProxyMode) -> anyhow::Result<Self> {
         let lab = Shape { nodes: 3, clients: 1, ..Shape::default() };
-        let shape = ClusterShape { lab, proxy: Some(mode), images: install::images(), ..ClusterShape::default() };
+        let shape = ClusterShape { lab, proxy: Some(mode), images: install::images()?, ..ClusterShape::default() };
         let mut cluster = Cluster::start(shape)?;
-        cluster.install_herald()?;
+        cluster.install_herald(kustomization)?;
         cluster.kubectl().apply(CLASS)?;
         Ok(Self { cluster })
     }
@@ -113,6 +118,17 @@ impl Site {
         fs::read_to_string(&file).with_context(|| format!("read {file}"))
     }
 
+    /// What a browser makes of the page behind an address, in the client's namespace.
+    pub(crate) fn browse(&self, address: IpAddr) -> anyhow::Result<String> {
+        let url = url(address);
+        let mut browser = self.cluster.lab().client().netns.command("chromium");
+        browser.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server"]);
+        browser.arg(format!("--user-data-dir={}", self.cluster.lab().dir().join("browser").display()));
+        let output = browser.args(["--timeout=20000", "--dump-dom", &url]).output().context("start chromium")?;
+        ensure!(output.status.success(), "{url}: {}", String::from_utf8_lossy(&output.stderr).trim());
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Merges a patch into an object of Herald's group as whoever has the token; an error is the API server's message.
     pub(crate) fn patch_as(&self, token: &str, path: &str, patch: &str) -> anyhow::Result<()> {
         let mut curl = self.cluster.lab().control.command("curl");
@@ -169,10 +185,7 @@ impl Site {
 
     /// The same, once.
     pub(crate) fn fetch(&self, address: IpAddr) -> anyhow::Result<Page> {
-        let url = match address {
-            IpAddr::V4(v4) => format!("http://{v4}/"),
-            IpAddr::V6(v6) => format!("http://[{v6}]/"),
-        };
+        let url = url(address);
         let client = self.cluster.lab().client();
         let mut curl = client.netns.command("curl");
         curl.args(["--silent", "--show-error", "--fail", "--noproxy", "*", "--max-time", "2", &url]);
@@ -183,6 +196,13 @@ impl Site {
 
     pub(crate) fn done(self) {
         self.cluster.done();
+    }
+}
+
+fn url(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => format!("http://{v4}/"),
+        IpAddr::V6(v6) => format!("http://[{v6}]/"),
     }
 }
 
