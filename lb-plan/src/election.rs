@@ -15,7 +15,7 @@
 //! * After [`Election::release`] this process never leads again.
 //!
 //! Not covered: a machine that is paused wakes up in its term, until its clock has moved on. That is why the election
-//! is no lock: the create of a VirtualIP is (DESIGN.md section 5).
+//! is no lock: the create of a VirtualIP is.
 
 use std::time::{Duration, Instant};
 

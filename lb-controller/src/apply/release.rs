@@ -1,7 +1,7 @@
 //! Before an address is taken from a Service that seems to be gone, or no longer Herald's: a look at the Service itself.
 //!
 //! A watch can be behind, and an address that is given back too soon is given to somebody else. So what was planned on
-//! has to be what there is; else the step waits for the next plan. DESIGN.md section 5, "Release".
+//! has to be what there is; else the step waits for the next plan.
 
 use k8s_openapi::api::core::v1::Service;
 use lb_api::{VirtualIP, virtual_ip::Phase};

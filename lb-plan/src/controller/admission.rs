@@ -1,6 +1,6 @@
 //! What is said to somebody who is about to write a pool, an advertisement or a class: what needs more than one object.
 //!
-//! The plan that follows judges the same by the same functions ([`super::problems`]), so without a webhook it is told as
+//! The plan that follows judges the same by the same functions (`problems`), so without a webhook it is told as
 //! an Event, and nothing wrong is done either way. Pure.
 //!
 //! What MetalLB refuses of its own kinds is refused here with the same words (`metallb.md` section 6). A class is
