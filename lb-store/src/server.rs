@@ -28,6 +28,7 @@ use crate::{
     UpdateError,
 };
 
+mod ended;
 mod follow;
 mod guarded;
 mod mirror;
@@ -40,6 +41,9 @@ use self::{mirror::Mirror, ops::Writing, read::Reading};
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
+/// How long an answer may take to go on: longer than a watch lasts, which may bring nothing. A list that is asked for on
+/// a connection that died without a word would hang for a quarter of an hour otherwise.
+const SILENCE: Duration = Duration::from_secs(30);
 
 /// An API server. Clones share one thread and its caches.
 #[derive(Clone)]
@@ -185,6 +189,9 @@ async fn client(kubeconfig: Option<&Path>) -> Result<Client, Box<dyn std::error:
         None => Config::incluster()?,
     };
     config.connect_timeout = Some(CONNECT);
+    config.read_timeout = Some(SILENCE);
+    // Else the time that a connection lay idle counts as silence of the next answer.
+    config.reset_reader_on_write = true;
     // Who writes decides when to try again: a repeated create would meet its own object as somebody else's.
     config.default_retry = false;
     Ok(Client::try_from(config)?)

@@ -1,7 +1,7 @@
 //! Watching one kind for ever.
 //!
-//! A watch ends by itself after [`WATCH`], and is taken for dead 5 s later, so a connection that died without a word is
-//! noticed. Errors are told once and tried again, later each time and never all at once; what was read stays.
+//! A watch ends by itself after [`WATCH`], and is taken for dead 5 s later; any other answer that does not go on for 30 s
+//! is an error. So a connection that died without a word is noticed. Errors are told once and tried again, later each time and never all at once; what was read stays.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -22,8 +22,8 @@ use kube::{
     },
 };
 
-use super::{guarded::Guarded, mirror::Mirror};
-use crate::{Object, kind};
+use super::{guarded::Guarded, mirror::Mirror, ops::Writing};
+use crate::{Key, Object, kind};
 
 /// In seconds. The default of the client library, 290, would leave a dead connection unnoticed for as long.
 const WATCH: u32 = 25;
@@ -34,7 +34,7 @@ const LAST: Duration = Duration::from_secs(10);
 const BATCH: usize = 1024;
 
 pub(crate) async fn follow<K: Object>(client: Client, mirror: Arc<Mirror<K>>) {
-    let api: Api<Guarded<K>> = Api::all(client);
+    let api: Api<Guarded<K>> = Api::all(client.clone());
     let mut config = Config::default().timeout(WATCH);
     if let Some(selector) = kind::selector::<K>() {
         config = config.fields(selector);
@@ -45,7 +45,7 @@ pub(crate) async fn follow<K: Object>(client: Client, mirror: Arc<Mirror<K>>) {
     let mut failing: Option<String> = None;
     while let Some(event) = events.next().await {
         let mut next = Some(event);
-        let mut taken = 0;
+        let (mut taken, mut unlisted) = (0, Vec::new());
         while let Some(event) = next {
             match event {
                 Ok(event) => {
@@ -56,7 +56,7 @@ pub(crate) async fn follow<K: Object>(client: Client, mirror: Arc<Mirror<K>>) {
                             tracing::info!(kind = %K::kind(&()), "the API server answers again");
                         }
                     }
-                    mirror.take(event);
+                    unlisted.extend(mirror.take(event));
                 }
                 Err(error) => report::<K>(&mut failing, error),
             }
@@ -64,11 +64,25 @@ pub(crate) async fn follow<K: Object>(client: Client, mirror: Arc<Mirror<K>>) {
             next = if taken < BATCH { events.next().now_or_never().flatten() } else { None };
         }
         mirror.show();
+        for object in unlisted {
+            look_at(&client, &mirror, &object).await;
+        }
         // A long list must not keep the writes on this thread waiting.
         tokio::task::yield_now().await;
     }
     // The stream has no end; whoever waits for listings must not be told that it has.
     future::pending().await
+}
+
+/// An object that was written while a list was read, and is not in it, is newer than the list, or has been deleted
+/// since: only a look tells. If nobody answers, the next list does.
+async fn look_at<K: Object>(client: &Client, mirror: &Arc<Mirror<K>>, object: &K) {
+    let writing = Writing::new(client.clone(), Some(Arc::clone(mirror)));
+    match writing.get(&Key::of(object)).await {
+        Ok(Some(_)) => {}
+        Ok(None) => mirror.vanished(object),
+        Err(error) => tracing::debug!("look at what no list has: {}", Chain(&error)),
+    }
 }
 
 fn report<K: Object>(failing: &mut Option<String>, error: watcher::Error) {

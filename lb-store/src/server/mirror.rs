@@ -3,8 +3,9 @@
 //! Invariants:
 //! * An object never goes back to an older version. Versions of one resource grow as numbers (Kubernetes 1.35, API
 //!   concepts: resource versions are comparable; the same held before, for etcd's revisions are numbers).
-//! * A uid that was deleted here does not come back, whatever the watch still has on its way.
-//! * A list replaces everything but what was written here since it began: the list may be older than that.
+//! * A uid that was deleted, here or as the watch says, does not come back, whatever is still on its way.
+//! * A list replaces everything but what was written here since it began: the list may be older than that. What only the
+//!   write vouches for has to be looked at ([`Mirror::take`] says what), for nothing will report its end.
 //! * An object that does not decode any more stays as it was last good.
 
 use std::{
@@ -22,6 +23,7 @@ use tokio::sync::watch;
 
 use super::{
     Troubles,
+    ended::Ended,
     guarded::{Guarded, Undecodable},
     trim::trim,
 };
@@ -40,6 +42,8 @@ struct State<K> {
     bad: BTreeMap<Key, Option<u64>>,
     /// Uids that were deleted here and that the watch has not reported as deleted.
     deleted: HashSet<String>,
+    /// Uids that the watch has reported as deleted.
+    ended: Ended,
     /// A list that is being read.
     list: Option<List<K>>,
     synced: bool,
@@ -61,6 +65,7 @@ impl<K: Object> Mirror<K> {
             objects: OrdMap::new(),
             bad: BTreeMap::new(),
             deleted: HashSet::new(),
+            ended: Ended::default(),
             list: None,
             synced: false,
             news: false,
@@ -78,8 +83,9 @@ impl<K: Object> Mirror<K> {
         self.lock().objects.get(key).cloned()
     }
 
-    /// Takes what the watch brings. Followers see it with [`Mirror::show`].
-    pub(crate) fn take(&self, event: Event<Guarded<K>>) {
+    /// Takes what the watch brings. Followers see it with [`Mirror::show`]. Gives the objects to look at: they were
+    /// written here while a list was read, and are not in it.
+    pub(crate) fn take(&self, event: Event<Guarded<K>>) -> Vec<Arc<K>> {
         let state = &mut *self.lock();
         match event {
             Event::Init => state.list = Some(List { objects: HashMap::new(), written: BTreeSet::new() }),
@@ -88,10 +94,17 @@ impl<K: Object> Mirror<K> {
                     list.objects.insert(Key::of(&object), object);
                 }
             }
-            Event::InitDone => self.replace(state),
+            Event::InitDone => return self.replace(state),
             Event::Apply(object) => self.put(state, object),
             Event::Delete(object) => self.remove(state, object.meta()),
         }
+        Vec::new()
+    }
+
+    /// A look found that the object, of which nobody else knows the end, is not there.
+    pub(crate) fn vanished(&self, object: &K) {
+        self.remove(&mut self.lock(), object.meta());
+        self.show();
     }
 
     /// Takes what a quorum read brought. Followers see it with [`Mirror::show`].
@@ -123,7 +136,9 @@ impl<K: Object> Mirror<K> {
     pub(crate) fn deleted(&self, key: &Key, uid: &str) {
         {
             let state = &mut *self.lock();
-            state.deleted.insert(uid.to_owned());
+            if !state.ended.contains(Some(uid)) {
+                state.deleted.insert(uid.to_owned());
+            }
             if state.objects.get(key).is_some_and(|object| object.meta().uid.as_deref() == Some(uid)) {
                 state.objects.remove(key);
                 state.news = true;
@@ -152,8 +167,8 @@ impl<K: Object> Mirror<K> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn replace(&self, state: &mut State<K>) {
-        let Some(List { objects, written }) = state.list.take() else { return };
+    fn replace(&self, state: &mut State<K>) -> Vec<Arc<K>> {
+        let Some(List { objects, written }) = state.list.take() else { return Vec::new() };
         let is_gone = |key: &&Key| !objects.contains_key(*key) && !written.contains(*key);
         let gone: Vec<Key> = state.objects.keys().chain(state.bad.keys()).filter(is_gone).cloned().collect();
         for key in gone {
@@ -161,16 +176,21 @@ impl<K: Object> Mirror<K> {
         }
         let listed: HashSet<&str> = objects.values().filter_map(|object| object.meta().uid.as_deref()).collect();
         state.deleted.retain(|uid| listed.contains(uid.as_str()));
+        let names: HashSet<Key> = objects.keys().cloned().collect();
         for object in objects.into_values() {
             self.put(state, object);
         }
         state.synced = true;
         state.news = true;
+        let unlisted = written.iter().filter(|key| !names.contains(*key));
+        unlisted.filter_map(|key| state.objects.get(key).cloned()).collect()
     }
 
     fn put(&self, state: &mut State<K>, guarded: Guarded<K>) {
         let (key, version) = (Key::of(&guarded), version(guarded.meta()));
-        if guarded.meta().uid.as_ref().is_some_and(|uid| state.deleted.contains(uid)) {
+        if guarded.meta().uid.as_ref().is_some_and(|uid| state.deleted.contains(uid))
+            || state.ended.contains(guarded.meta().uid.as_deref())
+        {
             return;
         }
         let known = state.objects.get(&key).map(|object| (self::version(object.meta()), object.meta().uid.clone()));
@@ -201,6 +221,9 @@ impl<K: Object> Mirror<K> {
     }
 
     fn put_good(&self, state: &mut State<K>, key: Key, object: Arc<K>) {
+        if state.ended.contains(object.meta().uid.as_deref()) {
+            return;
+        }
         if state.bad.remove(&key).is_some() {
             state.news = true;
         }
@@ -221,6 +244,7 @@ impl<K: Object> Mirror<K> {
         };
         if let Some(uid) = &metadata.uid {
             state.deleted.remove(uid);
+            state.ended.insert(uid);
         }
         // A later object of the same name may have been written here before the watch reports its predecessor's end.
         let known = state.objects.get(&key).and_then(|object| object.meta().uid.as_deref());

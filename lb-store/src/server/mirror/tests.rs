@@ -152,3 +152,32 @@ fn a_version_alone_wakes_nobody_and_is_seen_by_who_looks() {
     let listing = follower.borrow().clone();
     assert_eq!(listing.objects[&key("a")].metadata.resource_version.as_deref(), Some("6"));
 }
+
+#[test]
+fn the_answer_to_a_write_that_comes_after_the_objects_end_brings_nothing_back() {
+    let mirror = mirror(&[("a", "1", 5, 80)]);
+    mirror.take(Event::Delete(guarded("a", "1", 7, 80)));
+    mirror.show();
+    mirror.written(service("a", "1", 6, 81));
+    mirror.read(guarded("a", "1", 6, 81));
+    mirror.show();
+    assert_eq!(shown(&mirror), []);
+
+    mirror.take(Event::Apply(guarded("a", "2", 8, 90)));
+    mirror.show();
+    assert_eq!(shown(&mirror), one("a", 90), "its successor is another object");
+}
+
+#[test]
+fn what_only_a_write_vouches_for_is_named_and_goes_if_a_look_finds_nothing() {
+    let mirror = mirror(&[]);
+    mirror.take(Event::Init);
+    mirror.written(service("a", "1", 9, 90));
+    let unlisted = mirror.take(Event::InitDone);
+    mirror.show();
+    assert_eq!(shown(&mirror), one("a", 90));
+    let [unlisted] = unlisted.as_slice() else { panic!("one object: {unlisted:?}") };
+
+    mirror.vanished(unlisted);
+    assert_eq!(shown(&mirror), []);
+}
