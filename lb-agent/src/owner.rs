@@ -128,10 +128,20 @@ impl Owner {
     pub(crate) async fn run(mut self, stop: impl Future<Output = Departure>) -> anyhow::Result<()> {
         let mut stop = std::pin::pin!(stop);
         let mut first = self.virtual_ips.clone();
-        tokio::select! {
-            biased;
-            departure = &mut stop => return self.stop(departure).await,
-            ready = first.ready() => ready.context("read the first VirtualIPs")?,
+        loop {
+            // A predecessor's table is as good as it was while it ran: nobody here may need the API server to answer.
+            if self.keeper.is_held() {
+                self.vouch(self.args.lease.millis());
+            }
+            tokio::select! {
+                biased;
+                departure = &mut stop => return self.stop(departure).await,
+                ready = first.ready() => {
+                    ready.context("read the first VirtualIPs")?;
+                    break;
+                }
+                () = tokio::time::sleep(PASS) => {}
+            }
         }
         loop {
             self.pass().await;

@@ -33,7 +33,7 @@ pub(crate) async fn publish(
     mut view: watch::Receiver<View>,
 ) -> anyhow::Result<()> {
     virtual_ips.ready().await.context("read the first VirtualIPs")?;
-    let mut writer = Writer { store, node: args.node, last: None, settled: None };
+    let mut writer = Writer { store, node: args.node, last: None, settled: None, trouble: Trouble::default() };
     let mut node_due = Instant::now();
     loop {
         let now = view.borrow_and_update().clone();
@@ -42,7 +42,7 @@ pub(crate) async fn publish(
             node_due = Instant::now() + NODE_INTERVAL;
         }
         let pause = if more { PAUSE } else { PAUSE * 5 };
-        tokio::time::sleep(pause).await;
+        tokio::time::sleep(writer.trouble.wait().unwrap_or(pause)).await;
     }
 }
 
@@ -55,6 +55,36 @@ struct Writer {
     last: Option<LoadBalancerNodeStatus>,
     /// What was looked at when nothing was left to write.
     settled: Option<Seen>,
+    trouble: Trouble,
+}
+
+/// Writes that the store refuses in a row. Many agents must not press a server that is weak already.
+#[derive(Debug, Default)]
+struct Trouble {
+    failures: u32,
+    told: String,
+    /// Where the next batch begins, so that one object that is always refused holds up no other.
+    begin: usize,
+}
+
+impl Trouble {
+    const LONGEST: Duration = Duration::from_secs(60);
+
+    /// How long to leave the store alone; `None` if the last writes went well.
+    fn wait(&self) -> Option<Duration> {
+        let doubled = PAUSE * 5 * 2_u32.saturating_pow(self.failures.saturating_sub(1).min(16));
+        (self.failures > 0).then(|| doubled.min(Self::LONGEST))
+    }
+
+    /// Told once as long as it stays the same.
+    fn failed(&mut self, error: anyhow::Error) {
+        self.failures = self.failures.saturating_add(1);
+        let text = format!("{error:#}");
+        if self.told != text {
+            tracing::warn!("{text}");
+            self.told = text;
+        }
+    }
 }
 
 impl Writer {
@@ -66,14 +96,20 @@ impl Writer {
         }
         let due = transitions(&self.node, held, listing);
         self.settled = due.is_empty().then(|| (Arc::clone(held), Arc::clone(listing)));
-        for (object, status) in due.iter().take(BATCH) {
+        let begin = if due.is_empty() { 0 } else { self.trouble.begin % due.len() };
+        for (object, status) in due.iter().cycle().skip(begin).take(BATCH.min(due.len())) {
             let written = VirtualIP { status: Some(status.clone()), ..VirtualIP::clone(object) };
             match self.store.write_status(&written).await {
                 // It has changed or gone since: the next look sees how.
                 Ok(_) | Err(UpdateError::Conflict(_) | UpdateError::NotFound(_)) => {}
-                Err(error) => tracing::warn!("{:#}", anyhow::Error::new(error)),
+                Err(error) => {
+                    self.trouble.begin = begin.wrapping_add(1);
+                    self.trouble.failed(anyhow::Error::new(error));
+                    return true;
+                }
             }
         }
+        self.trouble = Trouble::default();
         due.len() > BATCH
     }
 
@@ -140,4 +176,22 @@ fn transitions(node: &str, held: &[Held], listing: &Listing<VirtualIP>) -> Vec<(
         due.push((Arc::clone(object), next));
     }
     due
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_refuses_is_left_alone_for_longer_each_time() {
+        let mut trouble = Trouble::default();
+        assert_eq!(trouble.wait(), None);
+        let mut waits = Vec::new();
+        for _ in 0..40 {
+            trouble.failed(anyhow::anyhow!("refused"));
+            waits.extend(trouble.wait());
+        }
+        assert_eq!(waits[..3], [1, 2, 4].map(Duration::from_secs));
+        assert_eq!(waits.last(), Some(&Trouble::LONGEST));
+    }
 }

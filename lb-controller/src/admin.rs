@@ -14,7 +14,7 @@ use prometheus::{Registry, TextEncoder};
 use serde_json::json;
 use tokio::{net::TcpListener, sync::watch};
 
-use crate::{leader::Leadership, view::View};
+use crate::{leader::Leadership, listen, view::View};
 
 #[derive(Clone)]
 struct Shown {
@@ -25,7 +25,7 @@ struct Shown {
 
 /// Takes the port first, so that a taken one is an error at the start.
 pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("listen on {address}: choose another with --listen"))
+    listen::bind(address).await.with_context(|| format!("listen on {address}: choose another with --listen"))
 }
 
 /// Serves until the process ends.

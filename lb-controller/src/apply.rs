@@ -11,6 +11,7 @@ use lb_plan::controller::{Action, Step};
 use lb_store::{CreateError, DeleteError, Key, Listing, Object, Preconditions, Stopped, Store, UpdateError};
 
 mod release;
+pub(crate) mod stale;
 
 use release::Confirmed;
 

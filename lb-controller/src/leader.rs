@@ -57,7 +57,9 @@ impl Leadership {
     /// Waits until another term than `known` runs, or none any more. Renewals are no news.
     pub(crate) async fn changed(&mut self, known: Option<u64>) {
         let Self::Elected(standing) = self else { return std::future::pending().await };
-        let number = |standing: &Standing| standing.term.map(|term| term.number);
+        // A term ends by the clock; until the campaign says so, which may take a request's time, it is no news again.
+        let number =
+            |standing: &Standing| standing.term.filter(|term| Instant::now() < term.until).map(|term| term.number);
         if standing.wait_for(|standing| number(standing) != known).await.is_err() {
             // The campaign has ended, and the process is about to.
             std::future::pending().await

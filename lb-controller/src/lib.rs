@@ -16,6 +16,7 @@ mod apply;
 mod args;
 mod inputs;
 mod leader;
+mod listen;
 mod metrics;
 mod passes;
 mod telemetry;

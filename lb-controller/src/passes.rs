@@ -16,8 +16,8 @@ use std::{
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
 use lb_api::VirtualIP;
-use lb_plan::controller::{self, Configuration, Plan};
-use lb_store::{GetError, Listing, Rejection, Stopped, Store};
+use lb_plan::controller::{self, Action, Configuration, Plan};
+use lb_store::{GetError, Key, Listing, Rejection, Stopped, Store};
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
@@ -25,7 +25,7 @@ use tokio::{
 use tracing::{debug, info, warn};
 
 use crate::{
-    apply::{self, Outcome},
+    apply::{self, Outcome, stale},
     inputs::Inputs,
     leader::Leadership,
     metrics::Metrics,
@@ -197,6 +197,8 @@ impl Passes {
         stop: &watch::Receiver<bool>,
     ) -> Result<Pass, Stopped> {
         let mut pass = Pass { deadline: plan.deadline, ..Pass::default() };
+        // Services that may still show what the plan takes from them.
+        let mut unshown: BTreeSet<Key> = BTreeSet::new();
         for step in &plan.steps {
             if *stop.borrow() {
                 break;
@@ -205,7 +207,17 @@ impl Passes {
                 pass.interrupted = true;
                 break;
             }
+            if stale::takes_from(&step.action, &unshown) {
+                // An address is given back only after its Service has stopped showing it.
+                pass.conflicts += 1;
+                continue;
+            }
             let outcome = apply::apply(&self.store, step, services).await?;
+            if let Action::WriteStatus(service) = &step.action
+                && !matches!(outcome, Outcome::Done | Outcome::Unneeded)
+            {
+                unshown.insert(Key::of(service.as_ref()));
+            }
             let (action, object) = (apply::word(&step.action), apply::describe(&step.action));
             self.metrics.stepped(action, outcome.word());
             match outcome {

@@ -25,7 +25,7 @@ use tokio::net::TcpListener;
 pub(crate) use keeper::{Keeper, Settings};
 pub(crate) use tls::Served;
 
-use crate::metrics::WebhookMetrics;
+use crate::{listen, metrics::WebhookMetrics};
 
 /// What a question is judged by.
 #[derive(Clone)]
@@ -74,9 +74,7 @@ fn objects<K: Object>(reflector: &Reflector<K>) -> Option<Vec<Arc<K>>> {
 
 /// Takes the port first, so that a taken one is an error at the start.
 pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("listen on {address}: choose another with --webhook-listen"))
+    listen::bind(address).await.with_context(|| format!("listen on {address}: choose another with --webhook-listen"))
 }
 
 /// Serves until the process ends.

@@ -60,6 +60,11 @@ pub(super) enum MaterialError {
     Date(#[from] jiff::Error),
 }
 
+/// Whether Herald may write the Secret: nothing is in it, or what Herald put there.
+pub(super) fn is_ours(secret: &Secret) -> bool {
+    secret.data.as_ref().is_none_or(|data| data.is_empty() || data.contains_key(AUTHORITY_KEY))
+}
+
 impl Material {
     /// A new authority and a certificate of it.
     pub(super) fn make(now: Timestamp, names: &[String]) -> Result<Self, MaterialError> {
@@ -180,6 +185,16 @@ mod tests {
     use super::*;
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    #[test]
+    fn a_secret_that_somebody_else_fills_is_not_written() {
+        let with = |field: &str| Secret {
+            data: Some([(field.to_owned(), ByteString(b"x".to_vec()))].into()),
+            ..Secret::default()
+        };
+        assert!(is_ours(&Secret::default()) && is_ours(&with(AUTHORITY_KEY)));
+        assert!(!is_ours(&with(CERTIFICATE)));
+    }
 
     fn names() -> Vec<String> {
         vec!["herald-webhook.herald-system.svc".into()]

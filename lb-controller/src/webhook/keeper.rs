@@ -18,7 +18,10 @@ use lb_store::{CreateError, Key, Store, UpdateError};
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
-use super::{certificate::Material, tls::Served};
+use super::{
+    certificate::{Material, is_ours},
+    tls::Served,
+};
 use crate::{leader::Leadership, metrics::WebhookMetrics};
 
 /// How often the Secret is looked at, at most and at least.
@@ -88,6 +91,8 @@ impl Keeper {
         let now = Timestamp::now();
         let wanted = match &material {
             Ok(material) => material.renewed(now, self.settings.renew_after, &self.settings.names)?,
+            // Somebody else's Secret, half filled perhaps, is theirs to mend.
+            Err(_unusable) if !is_ours(&secret) => None,
             Err(_unusable) => Some(Material::make(now, &self.settings.names)?),
         };
         match wanted.filter(|_| self.leads()) {

@@ -51,11 +51,13 @@ pub struct AgentOptions {
     pub handover: &'static str,
     /// The program; `None` is the one that was built beside the tests.
     pub binary: Option<PathBuf>,
+    /// An API server by its kubeconfig, in place of the manifests.
+    pub kubeconfig: Option<PathBuf>,
 }
 
 impl Default for AgentOptions {
     fn default() -> Self {
-        Self { mode: Mode::Auto, lease: "10s", suppress_limit: "5m", handover: "60s", binary: None }
+        Self { mode: Mode::Auto, lease: "10s", suppress_limit: "5m", handover: "60s", binary: None, kubeconfig: None }
     }
 }
 
@@ -83,7 +85,11 @@ impl Agent {
         command.arg("run").args(["--node", &node.name, "--listen", LISTEN, "--mode", options.mode.flag()]);
         command.args(["--lease", options.lease, "--suppress-limit", options.suppress_limit]);
         command.args(["--handover", options.handover]);
-        command.arg("--manifests").arg(manifests.dir()).arg("--bpffs").arg(&bpffs).arg("--run-dir").arg(&run_dir);
+        match &options.kubeconfig {
+            Some(file) => command.arg("--kubeconfig").arg(file),
+            None => command.arg("--manifests").arg(manifests.dir()),
+        };
+        command.arg("--bpffs").arg(&bpffs).arg("--run-dir").arg(&run_dir);
         command.arg("--object").arg(objects().join("herald.o"));
         let log = lab.dir().join(format!("agent-{}.log", node.name));
         let process = Process::start(&format!("lb-agent on {}", node.name), command, &log)?;

@@ -15,6 +15,10 @@ use crate::scene::{Scene, pair, scene};
 const MARGIN: Duration = Duration::from_millis(50);
 const LIMIT: Duration = Duration::from_secs(20);
 const SHORT: &str = "2s";
+/// An API server where nobody listens.
+const NOBODY: &str = "{apiVersion: v1, kind: Config, current-context: c,
+  contexts: [{name: c, context: {cluster: c, user: u}}], users: [{name: u, user: {}}],
+  clusters: [{name: c, cluster: {server: 'https://127.0.0.1:1', insecure-skip-tls-verify: true}}]}";
 
 /// One node that holds one address of each family.
 fn holder(options: &AgentOptions) -> anyhow::Result<Option<Scene>> {
@@ -81,6 +85,26 @@ fn an_agent_that_hands_over_and_is_replaced_by_a_new_build_loses_no_answer() -> 
     wait::observe(Duration::from_secs(4));
     replace_by_new_build(&mut scene)?;
     wait::observe(Duration::from_secs(2));
+
+    let record = asker.finish()?;
+    assert_all_answered_by(record.all(), &scene);
+    Ok(())
+}
+
+#[test]
+fn an_agent_that_starts_while_the_api_server_is_away_keeps_its_predecessors_table() -> anyhow::Result<()> {
+    let options = AgentOptions { lease: SHORT, ..AgentOptions::default() };
+    let Some(mut scene) = holder(&options)? else { return Ok(()) };
+    let asker = scene.ask(&pair(100))?;
+
+    scene.agents[0].process().kill()?;
+    let kubeconfig = scene.lab.dir().join("nobody.kubeconfig");
+    fs::write(&kubeconfig, NOBODY)?;
+    let options = AgentOptions { kubeconfig: Some(kubeconfig), ..options };
+    scene.agents[0] = Agent::launch(&scene.lab, scene.node(0), &scene.manifests, &options)?;
+    // Several leases long.
+    wait::observe(Duration::from_secs(7));
+    scene.agents[0].process().must_run()?;
 
     let record = asker.finish()?;
     assert_all_answered_by(record.all(), &scene);
