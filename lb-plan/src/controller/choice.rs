@@ -23,7 +23,7 @@ use lb_api::{
     Problem,
     names::{annotation, condition},
     service::{self, Request},
-    virtual_ip::Family,
+    virtual_ip::{Family, name_of},
 };
 
 use super::{
@@ -62,7 +62,7 @@ pub(super) enum Standing {
     NotOurs,
     /// It has no class: it gives back what it has, and hears why.
     Unbound,
-    /// Its class is gone or cannot be read: it keeps what it has and gets nothing.
+    /// Its class is gone, or the class or a VirtualIP cannot be read: it keeps what it has and gets nothing.
     Frozen,
     /// It has this class.
     Class(PoolId),
@@ -141,12 +141,22 @@ fn claimant<'a>(service: &'a Service, cluster: &Cluster<'a>, inventory: &Invento
         wish: Wish::default(),
     };
     claimant.standing = standing(&mut claimant, cluster, inventory);
+    if claimant.is_bound() && claimant.shown().into_iter().any(|address| is_unsure(address, cluster, inventory)) {
+        claimant.standing = Standing::Frozen;
+    }
     match claimant.standing {
         Standing::Pools => pools(&mut claimant, cluster),
         Standing::Class(id) => class_only(&mut claimant, cluster.name(id)),
         Standing::NotOurs | Standing::Unbound | Standing::Frozen => {}
     }
     claimant
+}
+
+/// Whether an address may have a VirtualIP that is not listed. A Service that shows it may have it: the next plan knows.
+fn is_unsure(address: IpAddr, cluster: &Cluster<'_>, inventory: &Inventory<'_>) -> bool {
+    let snapshot = cluster.snapshot;
+    let is_listed = inventory.at(address).is_some();
+    !is_listed && (snapshot.refused.contains(&address) || snapshot.doubts.virtual_ips.may_exist("", &name_of(address)))
 }
 
 fn standing<'a>(claimant: &mut Claimant<'a>, cluster: &Cluster<'a>, inventory: &Inventory<'a>) -> Standing {

@@ -3,6 +3,7 @@
 mod addresses;
 mod adoption;
 mod classes;
+mod doubts;
 mod histories;
 mod metallb;
 mod pool_histories;

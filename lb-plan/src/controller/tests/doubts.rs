@@ -1,0 +1,37 @@
+//! What cannot be known for sure: nobody loses an address for it, and no address is given twice.
+
+use lb_api::names::annotation;
+
+use super::world::{World, annotate};
+
+/// Three nodes and one class, in which `web` has been bound; then the VirtualIP of its first address is lost.
+fn lost(count: &str) -> World {
+    let mut world = World::with(3, &["192.0.2.0/24"]);
+    world.count("web", count);
+    world.settle();
+    world.vips.remove(&(String::new(), "192.0.2.0".to_owned())).expect("bound");
+    world
+}
+
+#[test]
+fn who_shows_an_address_whose_virtual_ip_is_in_doubt_is_left_as_it_is() {
+    let mut world = lost("2");
+    world.doubts.virtual_ips.insert("", "192.0.2.0");
+    assert_eq!(world.plan().steps, []);
+    assert_eq!(world.shown("web"), ["192.0.2.0", "192.0.2.1"]);
+    // Nobody else gets it.
+    world.service("other", |service| annotate(service, annotation::DECKHOUSE_IPS, "192.0.2.0"));
+    world.settle();
+    assert_eq!((world.shown("web").len(), world.shown("other")), (2, vec![]));
+    world.doubts = crate::controller::Doubts::default();
+    world.settle();
+    assert_eq!(world.bound()["web"].len(), 2);
+    assert_eq!(world.shown("web"), ["192.0.2.0", "192.0.2.1"]);
+}
+
+#[test]
+fn who_shows_an_address_that_was_just_refused_is_left_as_it_is() {
+    let mut snapshot = lost("2").snapshot();
+    snapshot.refused.insert("192.0.2.0".parse().expect("an address"));
+    assert_eq!(crate::controller::plan(&snapshot).steps, []);
+}
