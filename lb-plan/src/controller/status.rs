@@ -255,11 +255,13 @@ fn invalid(status: &mut ServiceStatus, claimant: &Claimant<'_>, now: Timestamp) 
     set(status, now, condition::INVALID, true, condition::INVALID_VALUE, message);
 }
 
-/// An empty list and none are the same to every reader; none is what a store keeps.
+/// An empty list and none are the same to every reader; none is what a store keeps. The object around it stays if it is
+/// there: an API server always has it, and taking it away would be a write in every plan.
 fn set_ingress(status: &mut ServiceStatus, ingress: Vec<LoadBalancerIngress>) {
-    match ingress.is_empty() {
-        true => status.load_balancer = None,
-        false => status.load_balancer.get_or_insert_default().ingress = Some(ingress),
+    match (ingress.is_empty(), &mut status.load_balancer) {
+        (true, Some(there)) => there.ingress = None,
+        (true, None) => {}
+        (false, _) => status.load_balancer.get_or_insert_default().ingress = Some(ingress),
     }
 }
 

@@ -193,3 +193,21 @@ fn a_request_for_what_another_index_has_swaps_them() {
 
     assert_eq!(world.shown("web"), ["192.0.2.101", "192.0.2.100"]);
 }
+
+/// An API server always returns `status: {loadBalancer: {}}`, and so does the world of these tests.
+#[test]
+fn a_service_that_gets_nothing_is_quiet_beside_an_empty_load_balancer() {
+    let mut world = World::with(3, &["192.0.2.100/32"]);
+    for name in ["first", "pending"] {
+        world.service(name, |_| {});
+        world.settle();
+    }
+    assert_eq!(world.shown("pending"), Vec::<String>::new());
+    let status = world.services[&("default".to_owned(), "pending".to_owned())].status.clone().expect("written");
+    assert!(status.load_balancer.is_some_and(|balancer| balancer.ingress.is_none()));
+    // One that loses what it has keeps the rest of the object as well.
+    world.service("first", |service| service.spec.get_or_insert_default().type_ = Some("ClusterIP".into()));
+    world.settle();
+    let status = world.services[&("default".to_owned(), "first".to_owned())].status.clone().expect("written");
+    assert!(status.load_balancer.is_some_and(|balancer| balancer.ingress.is_none()));
+}

@@ -10,7 +10,7 @@ use std::{
 use jiff::Timestamp;
 use k8s_openapi::{
     api::{
-        core::v1::{Namespace, Node, NodeSpec, Service, ServicePort, ServiceSpec},
+        core::v1::{LoadBalancerStatus, Namespace, Node, NodeSpec, Service, ServicePort, ServiceSpec, ServiceStatus},
         discovery::v1::EndpointSlice,
         events::v1::Event,
     },
@@ -108,7 +108,10 @@ impl World {
                     ip_families: Some(vec!["IPv4".into()]),
                     ..ServiceSpec::default()
                 }),
-                status: None,
+                status: Some(ServiceStatus {
+                    load_balancer: Some(LoadBalancerStatus::default()),
+                    ..ServiceStatus::default()
+                }),
             },
             |old| Service::clone(old),
         );
