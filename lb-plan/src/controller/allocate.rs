@@ -130,6 +130,8 @@ pub(super) fn allocate<'a>(
         ledger.keep(snapshot, claimants);
         ledger.register();
         ledger.adopt(claimants);
+        // What is shown and not adopted is not for others: traffic may go there.
+        ledger.taken.extend(claimants.iter().filter(|claimant| claimant.is_load_balancer()).flat_map(Claimant::shown));
         ledger.take_back(claimants);
         ledger.give_requested(claimants);
         ledger.give_lowest(claimants);
@@ -144,7 +146,7 @@ struct Ledger<'a> {
     cluster: &'a Cluster<'a>,
     /// By Service.
     terms: Vec<Terms>,
-    /// Every address that must not be created.
+    /// Every address that must not be created. After adoption also what Services show.
     taken: Taken,
     fates: Vec<Fate>,
     fresh: Vec<Fresh>,

@@ -92,6 +92,11 @@ impl Claimant<'_> {
         shown_by(self.service)
     }
 
+    /// Whether the Service is of the type that has such addresses, whoever gives them.
+    pub(super) fn is_load_balancer(&self) -> bool {
+        self.service.spec.as_ref().and_then(|spec| spec.type_.as_deref()) == Some("LoadBalancer")
+    }
+
     /// The class that the Service has.
     pub(super) const fn class(&self) -> Option<PoolId> {
         match self.standing {
@@ -162,7 +167,7 @@ fn is_unsure(address: IpAddr, cluster: &Cluster<'_>, inventory: &Inventory<'_>) 
 fn standing<'a>(claimant: &mut Claimant<'a>, cluster: &Cluster<'a>, inventory: &Inventory<'a>) -> Standing {
     let service = claimant.service;
     let spec = service.spec.as_ref();
-    if spec.and_then(|spec| spec.type_.as_deref()) != Some("LoadBalancer") {
+    if !claimant.is_load_balancer() {
         return Standing::NotOurs;
     }
     let lb_class = cluster.snapshot.configuration.lb_class.as_deref();

@@ -132,6 +132,8 @@ impl Ledger<'_> {
                 let fresh = self.fresh.iter().position(|fresh| fresh.address == address);
                 match fresh {
                     Some(position) => self.join_requested(service, claimant, slot, (address, Place::New(position))),
+                    // It stands in the Service's own status beside what it has: the next plan sees it gone from there.
+                    None if claimant.shown().contains(&address) => {}
                     None => claimant.refuse(address, "it was given to another Service"),
                 }
             }

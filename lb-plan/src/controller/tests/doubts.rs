@@ -35,3 +35,39 @@ fn who_shows_an_address_that_was_just_refused_is_left_as_it_is() {
     snapshot.refused.insert("192.0.2.0".parse().expect("an address"));
     assert_eq!(crate::controller::plan(&snapshot).steps, []);
 }
+
+#[test]
+fn what_a_service_shows_without_being_adopted_is_given_to_nobody() {
+    let mut world = World::with(3, &["192.0.2.0/24"]);
+    // Frozen, because its class cannot be read; another implementation's.
+    world.service("frozen", |service| annotate(service, annotation::DECKHOUSE_CLASS, "other"));
+    world.show("frozen", &["192.0.2.0"]);
+    world.doubts.classes.insert("", "other");
+    world.service("foreign", |service| {
+        service.spec.get_or_insert_default().load_balancer_class = Some("example.com/other".into());
+    });
+    world.show("foreign", &["192.0.2.1"]);
+    world.service("asks", |service| annotate(service, annotation::DECKHOUSE_IPS, "192.0.2.0"));
+    world.service("web", |_| {});
+    world.settle();
+    assert_eq!((world.shown("asks"), world.shown("web")), (vec![], vec!["192.0.2.2".into()]));
+    assert_eq!(world.shown("frozen"), ["192.0.2.0"]);
+    // A Service of another type shows nothing that counts.
+    world.service("foreign", |service| service.spec.get_or_insert_default().type_ = Some("ClusterIP".into()));
+    world.service("next", |_| {});
+    world.settle();
+    assert_eq!(world.shown("next"), ["192.0.2.1"]);
+}
+
+#[test]
+fn a_service_is_not_in_its_own_way() {
+    let mut world = World::with(3, &["192.0.2.0/24"]);
+    world.service("web", |_| {});
+    world.settle();
+    // What stands in its status beside what it has, and what it asks for.
+    world.show("web", &["192.0.2.0", "192.0.2.9"]);
+    world.service("web", |service| annotate(service, annotation::DECKHOUSE_IPS, "192.0.2.9"));
+    world.settle();
+    assert_eq!(world.shown("web"), ["192.0.2.9"]);
+    assert_eq!(world.warnings(), Vec::<String>::new(), "{:?}", world.notes());
+}
