@@ -19,8 +19,8 @@ impl Ledger<'_> {
     pub(super) fn adopt(&mut self, claimants: &[Claimant<'_>]) {
         let mut adopted: HashMap<IpAddr, Place> = HashMap::new();
         for (service, claimant) in claimants.iter().enumerate() {
-            let adopts = claimant.standing == Standing::Pools || claimant.is_growing();
-            let shown = if adopts && claimant.is_bound() { claimant.shown() } else { Vec::new() };
+            // Not growth: the Service has it already.
+            let shown = if claimant.is_bound() { claimant.shown() } else { Vec::new() };
             if shown.is_empty() {
                 continue;
             }

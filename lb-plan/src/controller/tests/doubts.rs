@@ -1,8 +1,8 @@
 //! What cannot be known for sure: nobody loses an address for it, and no address is given twice.
 
-use lb_api::names::annotation;
+use lb_api::names::{annotation, condition};
 
-use super::world::{World, annotate};
+use super::world::{World, annotate, dual};
 
 /// Three nodes and one class, in which `web` has been bound; then the VirtualIP of its first address is lost.
 fn lost(count: &str) -> World {
@@ -70,4 +70,34 @@ fn a_service_is_not_in_its_own_way() {
     world.settle();
     assert_eq!(world.shown("web"), ["192.0.2.9"]);
     assert_eq!(world.warnings(), Vec::<String>::new(), "{:?}", world.notes());
+}
+
+#[test]
+fn a_service_that_can_get_nothing_keeps_what_it_shows() {
+    for (recorded, nodes) in [(true, 3), (false, 3), (true, 0), (false, 0)] {
+        let mut world = World::with(nodes, &["192.0.2.0/24"]);
+        if nodes > 0 {
+            world.service("web", |service| dual(service, "RequireDualStack"));
+        }
+        world.show("web", &["192.0.2.7"]);
+        if recorded {
+            world.service("web", |service| {
+                let bound = k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition {
+                    type_: condition::CLASS.into(),
+                    status: "True".into(),
+                    reason: condition::CLASS_BOUND.into(),
+                    message: "main".into(),
+                    last_transition_time: k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
+                        jiff::Timestamp::UNIX_EPOCH,
+                    ),
+                    observed_generation: None,
+                };
+                service.status.get_or_insert_default().conditions.get_or_insert_default().push(bound);
+            });
+        }
+        world.settle();
+        assert_eq!(world.shown("web"), ["192.0.2.7"], "{recorded} {nodes}");
+        assert!(world.vip("192.0.2.7").is_some(), "{recorded} {nodes}: it is locked");
+        world.settle();
+    }
 }
