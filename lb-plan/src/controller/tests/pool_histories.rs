@@ -228,7 +228,8 @@ fn check_shortage(world: &World, name: &str, service: &Service, has: &BTreeSet<(
                             may_share(service, &world.services[&("default".to_owned(), claim.name.clone())])
                         })
                 };
-                vip.is_none_or(joins)
+                // What a Service shows without holding it is for nobody.
+                vip.map_or_else(|| !world.is_shown(&address.to_string()), joins)
             })
         };
         let families: Vec<bool> = spec.ip_families.iter().flatten().map(|family| family == "IPv4").collect();

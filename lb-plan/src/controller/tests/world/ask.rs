@@ -23,6 +23,14 @@ impl World {
         ingress.filter_map(|entry| entry.ip.clone()).collect()
     }
 
+    /// Whether any Service that counts shows an address.
+    pub(in crate::controller::tests) fn is_shown(&self, address: &str) -> bool {
+        self.services.iter().any(|((namespace, name), service)| {
+            let is_load_balancer = service.spec.as_ref().and_then(|spec| spec.type_.as_deref()) == Some("LoadBalancer");
+            is_load_balancer && self.shown_in(namespace, name).iter().any(|shown| shown == address)
+        })
+    }
+
     pub(in crate::controller::tests) fn condition(&self, service: &str, type_: &str) -> Option<Condition> {
         let service = &self.services[&("default".to_owned(), service.to_owned())];
         let conditions = service.status.as_ref()?.conditions.as_ref()?;
