@@ -163,12 +163,16 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// Whether somebody who lost what it has from there may lose it: the kind of object it is from is known at all.
+    /// Whether somebody who lost what it has from there may lose it: the kind of object it is from is known at all. Of
+    /// the pools of a namespace that is not read nothing is known: somebody may have configured another one.
     pub(super) fn is_settled(&self, reference: &str) -> bool {
-        match reference {
-            "" => !self.pools.is_empty(),
-            pool if pool.contains('/') => self.has_address_pools() && !self.is_doubtful(pool),
-            class => self.classes.contains_key(class),
+        match reference.split_once('/') {
+            None if reference.is_empty() => !self.pools.is_empty(),
+            None => self.classes.contains_key(reference),
+            Some((namespace, _)) => {
+                let is_read = *namespace == *self.snapshot.configuration.namespace;
+                is_read && self.has_address_pools() && !self.is_doubtful(reference)
+            }
         }
     }
 

@@ -101,3 +101,23 @@ fn a_service_that_can_get_nothing_keeps_what_it_shows() {
         world.settle();
     }
 }
+
+#[test]
+fn another_configuration_namespace_takes_nothing_from_anybody() {
+    let mut world = World::with(3, &[]);
+    world.classes.clear();
+    world.advertise("all", |_| {});
+    world.pool("a", &["192.0.2.0/28"], |_| {});
+    world.service("web", |_| {});
+    world.settle();
+    assert_eq!(world.shown("web"), ["192.0.2.0"]);
+    world.configuration.namespace = "herald".into();
+    world.pool("b", &["198.51.100.0/28"], |_| {});
+    world.settle();
+    assert_eq!(world.shown("web"), ["192.0.2.0"]);
+    assert_eq!(world.bound()["web"].len(), 1);
+    // A new one is served from the new pool.
+    world.service("new", |_| {});
+    world.settle();
+    assert_eq!((world.shown("web"), world.shown("new")), (vec!["192.0.2.0".into()], vec!["198.51.100.0".into()]));
+}

@@ -169,7 +169,9 @@ fn what_stands_in_another_namespace_is_not_read_and_hears_of_it() {
     assert!(world.told("metadata.namespace: is not read here: make it in namespace `lb`"));
     // Deckhouse makes pools of its own classes.
     world.events.clear();
+    world.configuration.namespace = "metallb-system".into();
     world.pool("a", &["192.0.2.0/30"], |pool| pool.metadata.labels = Some(pairs(&[("heritage", "deckhouse")])));
+    world.configuration.namespace = "lb".into();
     world.settle();
     assert_eq!(world.warnings(), ["NotRead"]);
 }

@@ -19,14 +19,15 @@ impl World {
         let mut object = IPAddressPool::default();
         object.spec.addresses = addresses.iter().map(ToString::to_string).collect();
         object.spec.auto_assign = true;
-        let old = self.pools.get(&("metallb-system".to_owned(), pool.to_owned()));
+        let old = self.pools.get(&(self.configuration.namespace.clone(), pool.to_owned()));
         object.status = old.and_then(|old| old.status);
         edit(&mut object);
         self.pool_object(pool, object);
     }
 
     pub(super) fn pool_object(&mut self, pool: &str, object: IPAddressPool) {
-        let object = self.stored("metallb-system", pool, object);
+        let namespace = self.configuration.namespace.clone();
+        let object = self.stored(&namespace, pool, object);
         self.pools.insert(name(&*object), object);
     }
 
