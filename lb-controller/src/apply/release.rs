@@ -4,7 +4,10 @@
 //! has to be what there is; else the step waits for the next plan.
 
 use k8s_openapi::api::core::v1::Service;
-use lb_api::{VirtualIP, virtual_ip::Phase};
+use lb_api::{
+    VirtualIP,
+    virtual_ip::{Claim, Phase},
+};
 use lb_plan::controller::{Action, Step, Why};
 use lb_store::{GetError, Key, Listing, Stopped, Store};
 
@@ -21,13 +24,14 @@ pub(super) enum Confirmed {
     Unknown(String),
 }
 
-/// The VirtualIP that a step takes from its Services because of what they are.
+/// The VirtualIP that a step takes from Services because of what they are: from all of its own, or, if it stays bound,
+/// from some of those who share it.
 pub(super) fn of_lost_service(step: &Step) -> Option<&VirtualIP> {
     if !matches!(step.why, Why::ServiceGone | Why::NotOurs) {
         return None;
     }
     match &step.action {
-        Action::Update(vip) => (vip.spec.phase == Phase::Released).then_some(vip),
+        Action::Update(vip) => Some(vip),
         Action::Delete(vip) => Some(vip),
         Action::WriteStatus(_)
         | Action::Create(_)
@@ -40,9 +44,18 @@ pub(super) fn of_lost_service(step: &Step) -> Option<&VirtualIP> {
     }
 }
 
-/// Looks at the Service of every claim. Only a store that is gone is an error.
+/// Looks at the Service of every claim that is lost. Only a store that is gone is an error.
 pub(super) async fn confirm(store: &Store, vip: &VirtualIP, services: &Listing<Service>) -> Result<Confirmed, Stopped> {
-    for claim in &vip.spec.claims {
+    let lost = match vip.spec.phase {
+        Phase::Released => vip.spec.claims.clone(),
+        Phase::Bound => match store.get::<VirtualIP>(&Key::of(vip)).await {
+            Ok(Some(judged)) if judged.metadata.resource_version == vip.metadata.resource_version => lost(&judged, vip),
+            Ok(_) => return Ok(Confirmed::No),
+            Err(GetError::Stopped(stopped)) => return Err(stopped),
+            Err(error @ GetError::Server { .. }) => return Ok(Confirmed::Unknown(chain(&error))),
+        },
+    };
+    for claim in &lost {
         let key = Key { namespace: claim.namespace.clone(), name: claim.name.clone() };
         let live = match store.get::<Service>(&key).await {
             Ok(live) => live,
@@ -54,6 +67,12 @@ pub(super) async fn confirm(store: &Store, vip: &VirtualIP, services: &Listing<S
         }
     }
     Ok(Confirmed::Yes)
+}
+
+/// The claims of a VirtualIP that it has no more when it is written.
+fn lost(judged: &VirtualIP, written: &VirtualIP) -> Vec<Claim> {
+    let stays = |claim: &Claim| written.spec.claims.iter().any(|other| other.is_of(claim));
+    judged.spec.claims.iter().filter(|claim| !stays(claim)).cloned().collect()
 }
 
 /// Whether both are the same version of the same Service, or none.
@@ -97,6 +116,30 @@ mod tests {
         assert!(of_lost_service(&step(Why::NotWanted, release)).is_none());
         assert!(of_lost_service(&step(Why::QuarantineOver, Action::Delete(Arc::new(vip.clone())))).is_none());
         vip.spec.phase = Phase::Bound;
-        assert!(of_lost_service(&step(Why::ServiceGone, Action::Update(Box::new(vip)))).is_none());
+        let update = Action::Update(Box::new(vip));
+        assert!(
+            of_lost_service(&step(Why::ServiceGone, update.clone())).is_some(),
+            "one of those who share it is gone"
+        );
+        assert!(of_lost_service(&step(Why::Ranked, update)).is_none());
+    }
+
+    #[test]
+    fn of_a_shared_address_who_leaves_is_asked_for() {
+        let claim = |name: &str, index, sharing: Option<&str>| Claim {
+            namespace: "default".into(),
+            name: name.into(),
+            uid: format!("uid-{name}"),
+            index,
+            family: lb_api::virtual_ip::Family::IPv4,
+            sharing: sharing.map(str::to_owned),
+        };
+        let mut judged = VirtualIP::new("192.0.2.1", Default::default());
+        let mut written = judged.clone();
+        judged.spec.claims = vec![claim("a", 0, Some("x")), claim("b", 0, Some("y")), claim("c", 1, Some("z"))];
+        written.spec.claims = vec![claim("b", 0, None)];
+        let names: Vec<String> = lost(&judged, &written).into_iter().map(|claim| claim.name).collect();
+        assert_eq!(names, ["a", "c"]);
+        assert_eq!(lost(&judged, &judged), []);
     }
 }

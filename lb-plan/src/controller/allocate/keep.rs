@@ -66,6 +66,10 @@ impl Ledger<'_> {
             match (verdict, service) {
                 (Verdict::Goes(why), service) => {
                     reason = why;
+                    // Before it is written, the Service itself is looked at.
+                    if matches!(why, Why::ServiceGone | Why::NotOurs) {
+                        hold.why = why;
+                    }
                     if let Some((service, claimant)) = service {
                         self.vacated.insert((*service, Slot::of(claim)));
                         self.lose(vip, *service, claimant, why);

@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::Service;
 use lb_api::names::annotation;
 
 use super::world::{World, annotate, dual, pairs, ports};
+use crate::controller::{Action, Why};
 
 const SHARED: &str = "metallb.io/allow-shared-ip";
 const IPS: &str = "metallb.io/loadBalancerIPs";
@@ -187,4 +188,30 @@ fn pairs_are_shared_as_pairs() {
     world.settle();
     assert_eq!(world.shown("a"), ["192.0.2.1", "2001:db8::1"]);
     assert_eq!(world.shown("b"), ["192.0.2.0", "2001:db8::"]);
+}
+
+/// By this the controller knows that it has to look at the Service itself before it takes the claim away.
+#[test]
+fn who_is_gone_from_a_shared_address_is_the_reason_for_the_write() {
+    let gone: fn(&mut World) = |world| world.delete_service("b");
+    let foreign: fn(&mut World) = |world| {
+        world.service("b", |service| service.spec.get_or_insert_default().type_ = Some("ClusterIP".into()));
+    };
+    for (edit, why) in [(gone, Why::ServiceGone), (foreign, Why::NotOurs)] {
+        let mut world = world();
+        for (name, port) in [("a", 80), ("b", 81), ("c", 82)] {
+            shares(&mut world, name, "x", port);
+            world.settle();
+        }
+        assert_eq!(claims(&world, "192.0.2.0"), ["a", "b", "c"]);
+        edit(&mut world);
+        // Somebody who joins at the same time makes no other reason of it.
+        shares(&mut world, "d", "x", 83);
+        let steps = world.plan().steps;
+        let whys: Vec<Why> =
+            steps.iter().filter(|step| matches!(step.action, Action::Update(_))).map(|step| step.why).collect();
+        assert_eq!(whys, [why]);
+        world.settle();
+        assert_eq!(claims(&world, "192.0.2.0"), ["a", "c", "d"]);
+    }
 }
