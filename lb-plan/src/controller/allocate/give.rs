@@ -231,7 +231,7 @@ impl Ledger<'_> {
     }
 
     /// The slot for an address that a Service shows: the one that asks for it, else the lowest that is empty and waits
-    /// for no other.
+    /// for no other, else the lowest that is empty: what it waits for may never come.
     fn slot_of_shown(&self, service: usize, claimant: &Claimant<'_>, address: IpAddr) -> Option<Slot> {
         let has = |place: &Place| self.address(*place) == Some(address);
         if self.slots.get(service)?.values().any(has) {
@@ -245,7 +245,8 @@ impl Ledger<'_> {
             return None;
         }
         let slots = (0..claimant.wish.count).map(|index| Slot { index, family });
-        slots.into_iter().find(|&slot| !self.is_filled(service, slot) && claimant.requested(slot).is_none())
+        let mut empty = slots.filter(|&slot| !self.is_filled(service, slot));
+        empty.clone().find(|&slot| claimant.requested(slot).is_none()).or_else(|| empty.next())
     }
 
     pub(super) fn released_at(&self, position: usize) -> Option<jiff::Timestamp> {

@@ -121,3 +121,28 @@ fn another_configuration_namespace_takes_nothing_from_anybody() {
     world.settle();
     assert_eq!((world.shown("web"), world.shown("new")), (vec!["192.0.2.0".into()], vec!["198.51.100.0".into()]));
 }
+
+#[test]
+fn a_lost_virtual_ip_comes_back_although_a_request_cannot_be_met() {
+    for asked in ["203.0.113.1", "192.0.2.5"] {
+        let mut world = World::with(3, &["192.0.2.0/24"]);
+        world.service("other", |service| annotate(service, annotation::DECKHOUSE_IPS, "192.0.2.5"));
+        world.settle();
+        world.service("web", |_| {});
+        world.settle();
+        world.service("web", |service| annotate(service, annotation::DECKHOUSE_IPS, asked));
+        world.settle();
+        assert_eq!(world.shown("web"), ["192.0.2.0"]);
+        world.vips.remove(&(String::new(), "192.0.2.0".to_owned())).expect("bound");
+        world.settle();
+        assert_eq!(world.shown("web"), ["192.0.2.0"], "{asked}");
+        assert_eq!(world.bound()["web"].len(), 1, "{asked}");
+        // One that can be met is.
+        world.vips.remove(&(String::new(), "192.0.2.0".to_owned())).expect("bound");
+        world.service("web", |service| annotate(service, annotation::DECKHOUSE_IPS, "192.0.2.9"));
+        world.settle();
+        assert_eq!(world.shown("web"), ["192.0.2.9"], "{asked}");
+    }
+}
+
+#[tes
