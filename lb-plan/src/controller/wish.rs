@@ -1,7 +1,7 @@
 //! How many addresses of which families a Service should have.
 //!
-//! `auto` is one per eligible node. It grows by itself; it shrinks with the nodes that the class means, and not
-//! because a node's network is away for a moment.
+//! `auto` is one per eligible node. It grows by itself; it shrinks with the nodes that the class or the advertisements
+//! mean, and not because a node's network is away for a moment or an advertisement cannot be read.
 
 use lb_api::{
     names::annotation,
@@ -94,11 +94,11 @@ fn of_class<'a>(claimant: &mut Claimant<'a>, class: &Pool<'_>, inventory: &Inven
 }
 
 fn of_pools<'a>(claimant: &mut Claimant<'a>, cluster: &Cluster<'a>, inventory: &Inventory<'a>) -> Wish {
-    let nodes = match claimant.request.count {
+    let (nodes, meant) = match claimant.request.count {
         Count::Auto => nodes(claimant, cluster, inventory),
-        Count::Number(_) => 0,
+        Count::Number(_) => (0, 0),
     };
-    let count = count(claimant, nodes, nodes, inventory);
+    let count = count(claimant, nodes, meant, inventory);
     let (families, policy) = families(claimant);
     let mut may_grow = !claimant.problems.iter().any(|(reason, _)| *reason == Reason::LoadBalancerFailed);
     if policy == Policy::Require && families.len() < 2 {
@@ -139,13 +139,17 @@ fn request_problem(claimant: &Claimant<'_>, families: &[Family], count: u32) -> 
         .then(|| format!("{most} addresses of one family are asked for, and the Service has {count}: raise {field}"))
 }
 
-/// How many nodes may hold the addresses of the pool that the Service is in, or would be in.
-fn nodes<'a>(claimant: &Claimant<'a>, cluster: &Cluster<'a>, inventory: &Inventory<'a>) -> usize {
+/// How many nodes may hold the addresses of the pool that the Service is in, or would be in, and how many are meant to.
+fn nodes<'a>(claimant: &Claimant<'a>, cluster: &Cluster<'a>, inventory: &Inventory<'a>) -> (usize, usize) {
     let held = inventory.of(claimant.namespace, claimant.name).iter();
     let held = held.filter_map(|&position| inventory.vips.get(position)).filter(|vip| vip.is_bound());
     let mut held = held.filter_map(|vip| cluster.referred(&vip.object.spec.pool));
     let pool: Option<PoolId> = held.next().or_else(|| claimant.tiers.iter().flatten().next().copied());
-    cluster.reach(pool, &cluster.advertisements(pool, &[claimant.labels])).nodes.len()
+    let advertisements = cluster.advertisements(pool, &[claimant.labels]);
+    let nodes = cluster.reach(pool, &advertisements).nodes.len();
+    // One that cannot be read may mean any node: there is nothing to go by.
+    let known = cluster.snapshot.doubts.l2_advertisements.is_empty();
+    (nodes, if known { cluster.meant(pool, &advertisements).max(nodes) } else { 0 })
 }
 
 fn count<'a>(claimant: &mut Claimant<'a>, nodes: usize, meant: usize, inventory: &Inventory<'a>) -> u32 {
@@ -160,7 +164,7 @@ fn count<'a>(claimant: &mut Claimant<'a>, nodes: usize, meant: usize, inventory:
             // One more than the highest index that it holds.
             let indices = claims(claimant, inventory).map(|claim| claim.index.saturating_add(1));
             let has = indices.max().unwrap_or(0);
-            // With no node left there is nothing to go by: what is there stays.
+            // With no node meant there is nothing to go by: what is there stays.
             let keeps = if meant == 0 { has } else { has.min(limit(meant)) };
             limit(nodes).max(keeps).max(1)
         }

@@ -102,6 +102,12 @@ impl Nodes {
         scored.collect()
     }
 
+    /// How many nodes with such labels there are, with a network or without.
+    pub(super) fn meant(&self, selects: impl Fn(&BTreeMap<String, String>) -> bool) -> usize {
+        let known = self.known.iter().enumerate();
+        known.filter(|(position, known)| !self.is_only_doubtful(*position) && selects(&known.labels)).count()
+    }
+
     /// The nodes of a set, as ranking takes them.
     pub(in crate::controller) fn candidates(&self, set: &NodeSet) -> Vec<Candidate> {
         let scored = set.iter().filter_map(|&(position, score)| Some((self.known.get(position)?, score)));

@@ -65,6 +65,17 @@ impl Cluster<'_> {
         Reach { nodes, interfaces: interfaces(&listed) }
     }
 
+    /// How many nodes are meant to hold an address of a pool, through these advertisements: also those whose network is
+    /// away for the moment.
+    pub(in crate::controller) fn meant(&self, pool: Option<PoolId>, advertisements: &[usize]) -> usize {
+        if let Some(Source::Class { meant, .. }) = pool.and_then(|id| self.pools.get(id)).map(|pool| &pool.source) {
+            return *meant;
+        }
+        let listed = advertisements.iter().filter_map(|&position| self.snapshot.l2_advertisements.get(position));
+        let listed: Vec<&L2Advertisement> = listed.map(AsRef::as_ref).collect();
+        self.nodes.meant(|labels| listed.iter().any(|object| selects_node(object, labels)))
+    }
+
     fn selects_all(&self, position: usize) -> bool {
         let namespace = &self.snapshot.configuration.namespace;
         self.snapshot.l2_advertisements.get(position).is_some_and(|object| {

@@ -145,4 +145,42 @@ fn a_lost_virtual_ip_comes_back_although_a_request_cannot_be_met() {
     }
 }
 
+#[test]
+fn auto_of_pools_does_not_shrink_for_a_network_or_an_advertisement_that_is_away() {
+    let mut world = World::with(3, &[]);
+    world.classes.clear();
+    world.pool("a", &["192.0.2.0/28"], |_| {});
+    world.advertise("all", |_| {});
+    world.count("web", "auto");
+    world.settle();
+    assert_eq!(world.shown("web").len(), 3);
+    let away = k8s_openapi::api::core::v1::NodeCondition {
+        type_: "NetworkUnavailable".into(),
+        status: "True".into(),
+        ..Default::default()
+    };
+    world.node(2, |node| node.status.get_or_insert_default().conditions = Some(vec![away]));
+    world.settle();
+    assert_eq!(world.shown("web").len(), 3);
+    let whole = world.clone();
+    // One that names a node stands beside one that cannot be read.
+    world.advertisements.clear();
+    world.doubts.l2_advertisements.insert("metallb-system", "all");
+    world.advertise("some", |object| {
+        let labels = [("none".to_owned(), "such".to_owned())].into();
+        object.spec.node_selectors = vec![k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector {
+            match_labels: Some(labels),
+            ..Default::default()
+        }];
+    });
+    world.node(2, |node| node.metadata.labels = Some([("none".to_owned(), "such".to_owned())].into()));
+    world.settle();
+    assert_eq!(world.shown("web").len(), 3);
+    // A Node that is gone is gone.
+    let mut world = whole;
+    world.nodes.remove(&(String::new(), "node-2".to_owned()));
+    world.settle();
+    assert_eq!(world.shown("web").len(), 2);
+}
+
 #[tes
