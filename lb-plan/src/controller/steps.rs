@@ -98,9 +98,11 @@ fn bound(vip: &Vip<'_>, hold: &Hold, cluster: &Cluster<'_>, rankings: &Rankings)
         VirtualIPSpec { claims: hold.claims.clone(), phase: Phase::Bound, released_at: None, ..current.clone() };
     if let Some(ranked) = rankings.of_hold(hold) {
         spec.pool = reference(hold.home, cluster);
-        // Advertisements that cannot be read may be what answers now.
-        let doubtful = !spec.nodes.is_empty() && !cluster.snapshot.doubts.l2_advertisements.is_empty();
-        if !(doubtful && spec.pool.contains('/')) {
+        // Advertisements that cannot be read may be what answers now, and so may the endpoints of a Service that shares.
+        let of_class = !spec.pool.is_empty() && !spec.pool.contains('/');
+        let unadvertised = !of_class && !cluster.snapshot.doubts.l2_advertisements.is_empty();
+        let doubtful = unadvertised || hold.holders.len() < hold.claims.len();
+        if spec.nodes.is_empty() || !doubtful {
             spec.interfaces.clone_from(&ranked.interfaces);
             spec.nodes.clone_from(&ranked.nodes);
         }

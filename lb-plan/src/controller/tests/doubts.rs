@@ -2,7 +2,7 @@
 
 use lb_api::names::{annotation, condition};
 
-use super::world::{World, annotate, dual};
+use super::world::{World, annotate, dual, ports};
 
 /// Three nodes and one class, in which `web` has been bound; then the VirtualIP of its first address is lost.
 fn lost(count: &str) -> World {
@@ -183,4 +183,39 @@ fn auto_of_pools_does_not_shrink_for_a_network_or_an_advertisement_that_is_away(
     assert_eq!(world.shown("web").len(), 2);
 }
 
-#[tes
+#[test]
+fn who_answers_stays_while_advertisements_or_sharers_are_in_doubt() {
+    // Adopted from outside of all pools: what answers is in an advertisement too.
+    let mut world = World::with(3, &[]);
+    world.classes.clear();
+    world.pool("a", &["192.0.2.0/28"], |_| {});
+    world.advertise("all", |_| {});
+    world.service("web", |_| {});
+    world.show("web", &["203.0.113.7"]);
+    world.settle();
+    let before = world.vip("203.0.113.7").expect("adopted").spec.nodes.clone();
+    assert_eq!(before.len(), 3);
+    world.advertisements.clear();
+    world.doubts.l2_advertisements.insert("metallb-system", "all");
+    world.settle();
+    assert_eq!(world.vip("203.0.113.7").expect("adopted").spec.nodes, before);
+
+    // Of two who share one has the endpoints, and cannot be read.
+    let mut world = World::with(3, &["192.0.2.0/28"]);
+    for (name, port) in [("a", 80), ("b", 81)] {
+        world.service(name, |service| {
+            annotate(service, annotation::DECKHOUSE_SHARED_IP_KEY, "key");
+            ports(service, &[("TCP", port)]);
+        });
+        world.settle();
+    }
+    world.endpoints("a", &[]);
+    world.endpoints("b", &[("node-1", true, true)]);
+    world.settle();
+    let before = world.vip("192.0.2.0").expect("shared").spec.nodes.clone();
+    assert_eq!(before.len(), 3);
+    world.delete_service("b");
+    world.doubts.services.insert("default", "b");
+    world.settle();
+    assert_eq!(world.vip("192.0.2.0").expect("shared").spec.nodes, before);
+}
