@@ -63,6 +63,11 @@ const NAMED: usize = 3;
 /// doubts and the configuration count.
 pub fn judge(snapshot: &Snapshot, change: &Change) -> Verdict {
     let mut verdict = Verdict::default();
+    let (Change::Put(subject) | Change::Delete(subject)) = change;
+    // MetalLB is there itself, and judges its own kinds.
+    if !snapshot.configuration.reads_metallb && !matches!(subject, Subject::Class(_)) {
+        return verdict;
+    }
     if let Change::Put(subject) = change {
         verdict.refused.extend(misplaced(subject, &snapshot.configuration));
         match subject {
@@ -91,16 +96,20 @@ fn put(subject: &Subject, before: &Cluster<'_>, after: &Cluster<'_>, verdict: &m
         if known.contains(&(reference.clone(), reason, text.clone())) {
             continue;
         }
-        // An overlap may be told of the other pool: it is this one that makes it.
-        if reason == Reason::Overlap {
-            verdict.refused.push(text);
-        } else if reference == me {
+        if reason != Reason::Overlap && reference == me {
             match subject {
                 Subject::Pool(_) => verdict.refused.push(text),
                 Subject::Class(_) | Subject::Advertisement(_) | Subject::Community(_) => verdict.warnings.push(text),
             }
         }
     }
+    // An overlap may be told of the other pool. One that others have is not made here, whatever is told of it now.
+    let is_me = |id| after.pool(id).is_some_and(|pool| pool.reference == me);
+    let own = problems::overlaps(after).into_iter().filter(|overlap| is_me(overlap.pool) || is_me(overlap.other));
+    let own =
+        own.filter_map(|overlap| Some((after.pool(overlap.pool)?.reference.clone(), overlap.problem.to_string())));
+    let new = own.filter(|(reference, text)| !known.contains(&(reference.clone(), Reason::Overlap, text.clone())));
+    verdict.refused.extend(new.map(|(_, text)| text));
     let Subject::Class(class) = subject else { return };
     let name = class.metadata.name.as_deref().unwrap_or_default();
     let is_default = |cluster: &Cluster<'_>| cluster.defaults().any(|id| cluster.name(id) == name);

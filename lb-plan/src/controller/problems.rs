@@ -22,32 +22,41 @@ pub(super) fn of_pools(cluster: &Cluster<'_>) -> Vec<(PoolId, Reason, Problem)> 
         };
         problems.extend(own.into_iter().map(|problem| (id, Reason::InvalidValue, problem)));
     }
-    problems.extend(overlaps(cluster));
+    problems.extend(overlaps(cluster).into_iter().map(|overlap| (overlap.pool, Reason::Overlap, overlap.problem)));
     problems
 }
 
-/// Pools that have addresses in common; the one that comes later is told.
-fn overlaps(cluster: &Cluster<'_>) -> Vec<(PoolId, Reason, Problem)> {
+/// Two pools that have addresses in common.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Overlap {
+    /// The one that comes later: it is told.
+    pub(super) pool: PoolId,
+    pub(super) problem: Problem,
+    pub(super) other: PoolId,
+}
+
+/// Every overlap of two pools.
+pub(super) fn overlaps(cluster: &Cluster<'_>) -> Vec<Overlap> {
     let ranges =
         cluster.pools.iter().enumerate().flat_map(|(id, pool)| pool.ranges.iter().map(move |range| (*range, id)));
     let mut ranges: Vec<(AddressRange, PoolId)> = ranges.collect();
     ranges.sort();
-    let mut problems: Vec<(PoolId, Reason, Problem)> = Vec::new();
+    let mut overlaps: Vec<Overlap> = Vec::new();
     // The range of those so far that ends last: what begins before its end overlaps it.
     let mut widest: Option<(AddressRange, PoolId)> = None;
     for (range, id) in ranges {
         if let Some((other, first)) = widest.filter(|(other, first)| *first != id && validate::overlap(other, &range)) {
             let (id, range, first, other) =
                 if id > first { (id, range, first, other) } else { (first, other, id, range) };
-            if let Some((pool, first)) = cluster.pool(id).zip(cluster.pool(first)) {
+            if let Some((pool, known)) = cluster.pool(id).zip(cluster.pool(first)) {
                 let field = if pool.is_class() { "spec.addressPool" } else { "spec.addresses" };
                 let message = format!(
                     "{} overlaps with already defined CIDR {} of {}: each address is given once",
                     range_text(&range),
                     range_text(&other),
-                    first.title()
+                    known.title()
                 );
-                problems.push((id, Reason::Overlap, Problem::new(field, message)));
+                overlaps.push(Overlap { pool: id, problem: Problem::new(field, message), other: first });
             }
         }
         let is_wider = |(other, _): &(AddressRange, PoolId)| {
@@ -57,9 +66,9 @@ fn overlaps(cluster: &Cluster<'_>) -> Vec<(PoolId, Reason, Problem)> {
             widest = Some((range, id));
         }
     }
-    problems.sort_by(|a, b| (a.0, &a.2).cmp(&(b.0, &b.2)));
-    problems.dedup();
-    problems
+    overlaps.sort();
+    overlaps.dedup();
+    overlaps
 }
 
 /// By advertisement of the configuration namespace.

@@ -244,3 +244,32 @@ fn a_class_in_use_may_go_and_its_services_keep_what_they_have() {
          new ones while the class is gone",
     );
 }
+
+#[test]
+fn an_overlap_of_others_is_never_refused() {
+    // Two overlap with the third, and with each other: the one that is told of changes as the widest shrinks.
+    let mut snapshot = world();
+    snapshot.ip_address_pools.push(Arc::new(pool("a", &["203.0.113.0-203.0.113.20"])));
+    snapshot.ip_address_pools.push(Arc::new(pool("b", &["203.0.113.5-203.0.113.15"])));
+    snapshot.ip_address_pools.push(Arc::new(pool("c", &["203.0.113.10-203.0.113.30"])));
+    silent(&snapshot, &put_pool(pool("a", &["203.0.113.0-203.0.113.4"])));
+    refused(
+        &snapshot,
+        &put_pool(pool("a", &["203.0.113.0-203.0.113.20", "203.0.113.30-203.0.113.40"])),
+        "spec.addresses: 203.0.113.10-203.0.113.30 overlaps with already defined CIDR 203.0.113.30-203.0.113.40 of \
+         IPAddressPool `a`: each address is given once",
+    );
+}
+
+#[test]
+fn beside_metallb_only_classes_are_judged() {
+    let mut snapshot = world();
+    snapshot.configuration.reads_metallb = false;
+    let mut elsewhere = pool("two", &["no-range"]);
+    elsewhere.metadata.namespace = Some("default".into());
+    assert_eq!(judge(&snapshot, &put_pool(elsewhere)), Verdict::default());
+    let object = Community::new("all", CommunitySpec { communities: Vec::new() });
+    assert_eq!(judge(&snapshot, &Change::Put(Subject::Community(Box::new(object)))), Verdict::default());
+    let change = put_class(class("second", &["203.0.113.0/24"], true));
+    assert_eq!(judge(&snapshot, &change).refused.len(), 1);
+}
