@@ -102,11 +102,7 @@ pub struct Run {
 impl Run {
     /// Where the objects are.
     pub fn place(&self) -> Place {
-        match (&self.manifests, &self.kubeconfig) {
-            (Some(path), _) => Place::Manifests(path.clone()),
-            (None, Some(path)) => Place::Kubeconfig(path.clone()),
-            (None, None) => Place::Cluster,
-        }
+        Place::given(self.manifests.as_deref(), self.kubeconfig.as_deref())
     }
 }
 

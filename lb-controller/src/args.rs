@@ -51,11 +51,7 @@ pub struct Args {
 impl Args {
     /// Where the objects are.
     pub fn place(&self) -> Place {
-        match (&self.manifests, &self.kubeconfig) {
-            (Some(path), _) => Place::Manifests(path.clone()),
-            (None, Some(path)) => Place::Kubeconfig(path.clone()),
-            (None, None) => Place::Cluster,
-        }
+        Place::given(self.manifests.as_deref(), self.kubeconfig.as_deref())
     }
 
     /// How the webhook's certificate is kept.

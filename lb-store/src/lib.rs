@@ -20,7 +20,10 @@ mod object;
 mod rejection;
 mod server;
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 pub use directory::{Directory, Writer};
 pub use error::{CreateError, DeleteError, GetError, OpenError, Stopped, UpdateError};
@@ -47,6 +50,17 @@ pub enum Place {
     Kubeconfig(PathBuf),
     /// The API server of the cluster that this process is a Pod of.
     Cluster,
+}
+
+impl Place {
+    /// What the flags `--manifests` and `--kubeconfig` say, of which at most one is given.
+    pub fn given(manifests: Option<&Path>, kubeconfig: Option<&Path>) -> Self {
+        match (manifests, kubeconfig) {
+            (Some(path), _) => Self::Manifests(path.to_owned()),
+            (None, Some(path)) => Self::Kubeconfig(path.to_owned()),
+            (None, None) => Self::Cluster,
+        }
+    }
 }
 
 impl fmt::Display for Place {
