@@ -33,6 +33,7 @@ mod apply;
 pub(crate) mod cache;
 mod few;
 mod layout;
+mod look;
 mod ops;
 mod reader;
 mod record;
@@ -112,7 +113,8 @@ impl Directory {
         let watcher = watcher.map_err(|source| OpenError::Watch { path: path.to_owned(), source })?;
         let shown = Arc::new(Shown { digest: RwLock::new("".into()), rejections: watch::channel(Arc::default()).0 });
         let state = State::new(root.clone(), writer, Tree::new(root, watcher), records, Arc::clone(&shown));
-        let run = move || Worker::new(state).run(&messages);
+        let looks = orders.clone();
+        let run = move || Worker::new(state, looks).run(&messages);
         thread::Builder::new().name("store".into()).spawn(run).map_err(failed)?;
         Ok(Self { inner: Arc::new(Inner { path: path.to_owned(), orders, shown, _lock: lock }) })
     }

@@ -77,7 +77,7 @@ impl State {
     }
 
     fn apply(&mut self, path: &Path, by_user: bool, digest: u128, found: Vec<Found>) {
-        let (path, old) = self.files.remove_entry(path).unwrap_or_else(|| (path.into(), File::default()));
+        let (path, old) = self.files.remove_entry(path).unwrap_or_else(|| (self.tree.shared(path), File::default()));
         let mut new = File { digest, ..File::default() };
         let mut good: Vec<(Id, u32, Checked)> = Vec::new();
         let (mut named, mut nameless) = (Vec::new(), Vec::new());

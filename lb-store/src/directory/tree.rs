@@ -1,14 +1,17 @@
 //! The files under a store's directory: finding those that changed, by watching and by looking.
 //!
-//! Watching (inotify, one watch per directory) is fast and may lose events; a look over everything now and then finds
-//! what was lost. Both only name paths: what a file holds is for the reader. Symbolic links are followed, so the files
+//! Watching (inotify, one watch per directory) is fast and may lose events; a look over everything now and then
+//! ([`super::look`]) finds what was lost. Both only name paths: what a file holds is for the reader. Symbolic links are followed, so the files
 //! of a mounted ConfigMap are found where they appear, and noticed when `..data` is turned to another version.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs, io,
+    fs,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use notify::{
@@ -19,28 +22,36 @@ use notify::{
 use crate::directory::{layout::Place, settle::Sign};
 
 /// Deeper nesting than this is a loop of symbolic links.
-const DEPTH: usize = 32;
+pub(crate) const DEPTH: usize = 32;
 
-/// Which version of a file was seen.
+/// Which directory a path leads to: device and inode.
+pub(crate) type Inode = (u64, u64);
+
+/// Which version of a file was seen: a digest of device, inode, size and times, for a store keeps thousands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Identity {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
+pub(crate) struct Identity(u64);
 
 impl Identity {
-    fn of(metadata: &fs::Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
+    pub(crate) fn of(metadata: &fs::Metadata) -> Self {
+        let mut hasher = DefaultHasher::new();
+        inode(metadata).hash(&mut hasher);
+        let (modified, changed) = ((metadata.mtime(), metadata.mtime_nsec()), (metadata.ctime(), metadata.ctime_nsec()));
+        (metadata.size(), modified, changed).hash(&mut hasher);
+        Self(hasher.finish())
     }
+}
+
+/// Which file or directory a path leads to.
+pub(crate) fn inode(metadata: &fs::Metadata) -> Inode {
+    (metadata.dev(), metadata.ino())
+}
+
+/// A file as last seen.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    identity: Identity,
+    /// The look that saw it last.
+    look: u32,
 }
 
 /// What an event asks for.
@@ -56,16 +67,27 @@ pub(crate) enum Notice {
 pub(crate) struct Tree {
     root: PathBuf,
     watcher: Option<RecommendedWatcher>,
-    folders: BTreeMap<PathBuf, (u64, u64)>,
-    files: BTreeMap<PathBuf, Identity>,
+    folders: BTreeMap<PathBuf, Inode>,
+    files: BTreeMap<Arc<Path>, Known>,
     /// Some directory is not watched.
     blind: bool,
+    /// Counts the looks beside the store's thread ([`super::look`]).
+    look: u32,
+    /// What the look under way has seen of the folders.
+    seen_folders: BTreeSet<PathBuf>,
 }
 
 impl Tree {
     pub(crate) fn new(root: PathBuf, watcher: RecommendedWatcher) -> Self {
         let (folders, files) = (BTreeMap::new(), BTreeMap::new());
-        Self { root, watcher: Some(watcher), folders, files, blind: false }
+        Self { root, watcher: Some(watcher), folders, files, blind: false, look: 0, seen_folders: BTreeSet::new() }
+    }
+
+    /// One that finds changes by looking only.
+    #[cfg(test)]
+    pub(crate) fn unwatched(root: PathBuf) -> Self {
+        let (folders, files) = (BTreeMap::new(), BTreeMap::new());
+        Self { root, watcher: None, folders, files, blind: true, look: 0, seen_folders: BTreeSet::new() }
     }
 
     /// Whether changes in some directory are found by looking only.
@@ -78,13 +100,13 @@ impl Tree {
         let mut look = Look { found: Vec::new(), seen: BTreeSet::new(), in_doubt: Vec::new() };
         self.look(folder, 0, place, &mut look);
         let Look { mut found, seen, in_doubt } = look;
-        let gone = |path: &&PathBuf| {
-            path.starts_with(folder) && !seen.contains(*path) && !in_doubt.iter().any(|folder| path.starts_with(folder))
+        let gone = |path: &&Arc<Path>| {
+            path.starts_with(folder) && !seen.contains(&***path) && !in_doubt.iter().any(|folder| path.starts_with(folder))
         };
         let vanished: Vec<_> = self.files.keys().filter(gone).cloned().collect();
         for path in vanished {
             self.files.remove(&path);
-            found.push((path, Sign::Gone));
+            found.push((path.to_path_buf(), Sign::Gone));
         }
         self.folders.retain(|path, _| {
             !path.starts_with(folder) || seen.contains(path) || in_doubt.iter().any(|folder| path.starts_with(folder))
@@ -96,7 +118,7 @@ impl Tree {
         let path = self.root.join(folder);
         let entries = fs::metadata(&path).and_then(|metadata| {
             // Watch first: what comes after the look is then an event.
-            self.watch(folder, (metadata.dev(), metadata.ino()));
+            self.watch(folder, inode(&metadata));
             fs::read_dir(&path)
         });
         let entries = match entries {
@@ -122,8 +144,7 @@ impl Tree {
                 Place::Foreign => {}
                 Place::Folder => self.look(&child, depth + 1, place, look),
                 Place::Manifest | Place::Object(..) | Place::Status(..) | Place::Records => {
-                    let identity = Identity::of(&metadata);
-                    if self.files.insert(child.clone(), identity) != Some(identity) {
+                    if self.differs(&child, Identity::of(&metadata)) {
                         look.found.push((child.clone(), Sign::Complete));
                     }
                     look.seen.insert(child);
@@ -132,15 +153,77 @@ impl Tree {
         }
     }
 
+    /// Remembers which version of a file was seen, and says whether it is another one than before.
+    fn differs(&mut self, path: &Path, identity: Identity) -> bool {
+        let known = Known { identity, look: self.look };
+        match self.files.get_mut(path) {
+            Some(before) => std::mem::replace(before, known).identity != identity,
+            None => self.files.insert(path.into(), known).is_none(),
+        }
+    }
+
+    /// The path of a file, in one copy for all who keep it.
+    pub(crate) fn shared(&self, path: &Path) -> Arc<Path> {
+        self.files.get_key_value(path).map_or_else(|| path.into(), |(path, _)| Arc::clone(path))
+    }
+
     /// Remembers which version of a file is about to be read.
     pub(crate) fn note(&mut self, path: &Path) {
         match fs::metadata(self.root.join(path)) {
-            Ok(metadata) => self.files.insert(path.to_owned(), Identity::of(&metadata)),
-            Err(_gone) => self.files.remove(path),
-        };
+            Ok(metadata) => _ = self.differs(path, Identity::of(&metadata)),
+            Err(_gone) => _ = self.files.remove(path),
+        }
     }
 
-    fn watch(&mut self, folder: &Path, identity: (u64, u64)) {
+    /// A look beside this thread begins.
+    pub(crate) fn begin_look(&mut self) {
+        self.look = self.look.wrapping_add(1);
+        self.seen_folders.clear();
+    }
+
+    /// A look saw a folder: whether it has to be scanned, because it is new or another one.
+    pub(crate) fn saw_folder(&mut self, folder: PathBuf, inode: Inode) -> bool {
+        let unknown = self.folders.get(&folder) != Some(&inode);
+        self.seen_folders.insert(folder);
+        unknown
+    }
+
+    /// A look saw these files a moment ago. Gives those that differ from what is known, and still do.
+    pub(crate) fn saw_files(&mut self, files: Vec<(PathBuf, Identity)>) -> Vec<(PathBuf, Sign)> {
+        let mut found = Vec::new();
+        for (path, identity) in files {
+            match self.files.get_mut(&*path) {
+                Some(known) if known.identity == identity => known.look = self.look,
+                _ => {
+                    // An event may have told more than the look since: the disk has the last word.
+                    let Ok(metadata) = fs::metadata(self.root.join(&path)) else { continue };
+                    if self.differs(&path, Identity::of(&metadata)) {
+                        found.push((path, Sign::Complete));
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// A look is over that saw the whole tree: gives the files that are gone, and the folders to scan because they
+    /// were not seen.
+    pub(crate) fn end_look(&mut self) -> (Vec<(PathBuf, Sign)>, Vec<PathBuf>) {
+        let unseen = self.files.iter().filter(|(_, known)| known.look != self.look).map(|(path, _)| Arc::clone(path));
+        let gone = |path: &Arc<Path>| {
+            // Any other error is a doubt, in which what was last seen stays.
+            fs::metadata(self.root.join(path)).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        };
+        let gone: Vec<_> = unseen.filter(gone).collect();
+        for path in &gone {
+            self.files.remove(path);
+        }
+        let seen = std::mem::take(&mut self.seen_folders);
+        let folders = self.folders.keys().filter(|folder| !seen.contains(*folder)).cloned().collect();
+        (gone.into_iter().map(|path| (path.to_path_buf(), Sign::Gone)).collect(), folders)
+    }
+
+    fn watch(&mut self, folder: &Path, identity: Inode) {
         if self.folders.get(folder) == Some(&identity) {
             return;
         }

@@ -6,11 +6,19 @@
 use std::{
     collections::{BTreeSet, VecDeque},
     path::PathBuf,
-    sync::mpsc::{Receiver, RecvTimeoutError},
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender},
+    thread,
     time::{Duration, Instant},
 };
 
-use super::{Writer, layout::RECORDS, settle::Settle, state::State, tree::Notice};
+use super::{
+    Writer,
+    layout::RECORDS,
+    look::{self, Glimpse},
+    settle::Settle,
+    state::State,
+    tree::Notice,
+};
 
 /// A look over everything this often finds what watching lost.
 const LOOK: Duration = Duration::from_secs(30);
@@ -36,6 +44,8 @@ pub(crate) enum Message {
     CatchUp(Task),
     /// The watcher saw something.
     Seen(notify::Result<notify::Event>),
+    /// The look over everything saw something.
+    Looked(Glimpse),
     /// End.
     Stop,
 }
@@ -55,11 +65,15 @@ pub(crate) struct Worker {
     /// Those who wait for what is on the disk.
     behind: Vec<Task>,
     next_look: Instant,
+    /// A look over everything is under way.
+    looking: bool,
+    /// Where a look tells what it sees.
+    messages: Sender<Message>,
     show_at: Instant,
 }
 
 impl Worker {
-    pub(crate) fn new(state: State) -> Self {
+    pub(crate) fn new(state: State, messages: Sender<Message>) -> Self {
         let now = Instant::now();
         Self {
             state,
@@ -69,6 +83,8 @@ impl Worker {
             orders: VecDeque::new(),
             behind: Vec::new(),
             next_look: now + LOOK,
+            looking: false,
+            messages,
             show_at: now,
         }
     }
@@ -84,10 +100,12 @@ impl Worker {
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             while let Some(next) = message {
+                // A look has many slices, and a change must not wait for them all.
+                let slice = matches!(next, Message::Looked(_));
                 if !self.take(next) {
                     return;
                 }
-                message = messages.try_recv().ok();
+                message = if slice { None } else { messages.try_recv().ok() };
             }
             self.work();
         }
@@ -101,6 +119,49 @@ impl Worker {
         }
         let show = (self.state.synced && self.state.stale).then_some(self.show_at);
         [self.settle.next(), show].into_iter().flatten().fold(self.next_look, Instant::min)
+    }
+
+    /// Looks over everything, on a thread of its own.
+    fn look(&mut self, now: Instant) {
+        self.next_look = now + if self.state.tree.is_blind() { BLIND_LOOK } else { LOOK };
+        if self.looking {
+            return;
+        }
+        self.state.tree.begin_look();
+        let (root, place, messages) = (self.state.root.clone(), self.state.places(), self.messages.clone());
+        let walk = move || look::walk(&root, &place, &|glimpse| messages.send(Message::Looked(glimpse)).is_ok());
+        match thread::Builder::new().name("look".into()).spawn(walk) {
+            Ok(_detached) => self.looking = true,
+            Err(error) => {
+                tracing::warn!(%error, "start a thread that looks over all files: look here");
+                self.scans.insert(PathBuf::new());
+            }
+        }
+    }
+
+    fn looked(&mut self, glimpse: Glimpse) {
+        let found = match glimpse {
+            Glimpse::Folder(folder, inode) => {
+                if self.state.tree.saw_folder(folder.clone(), inode) {
+                    self.scans.insert(folder);
+                }
+                return;
+            }
+            Glimpse::Files(files) => self.state.tree.saw_files(files),
+            Glimpse::End { whole } => {
+                self.looking = false;
+                if !whole {
+                    return tracing::warn!(path = %self.state.root.display(), "keep what was last seen in a directory");
+                }
+                let (gone, folders) = self.state.tree.end_look();
+                self.scans.extend(folders);
+                gone
+            }
+        };
+        let now = Instant::now();
+        for (path, sign) in found {
+            self.settle.note(path, sign, now);
+        }
     }
 
     /// Takes a message; `false` ends the thread.
@@ -126,6 +187,7 @@ impl Worker {
                 tracing::warn!(%error, "watch the manifest directory");
                 self.scans.insert(PathBuf::new());
             }
+            Message::Looked(glimpse) => self.looked(glimpse),
             Message::Stop => return false,
         }
         true
@@ -134,8 +196,7 @@ impl Worker {
     fn work(&mut self) {
         let now = Instant::now();
         if now >= self.next_look {
-            self.next_look = now + if self.state.tree.is_blind() { BLIND_LOOK } else { LOOK };
-            self.scans.insert(PathBuf::new());
+            self.look(now);
         }
         for folder in std::mem::take(&mut self.scans) {
             for (path, sign) in self.state.scan(&folder) {
