@@ -1,7 +1,7 @@
 //! The wiring: arguments to parts, parts to tasks, signals to the end.
 //!
-//! One thread, one runtime: the owner, the status writer and the admin endpoint take turns. The store has a thread of
-//! its own for its files.
+//! The owner has a thread and a runtime of its own; the status writer and the admin endpoint take turns on the main
+//! one. The store has a thread of its own for its files.
 
 use std::{fs, fs::File, path::Path, process::ExitCode, time::Duration};
 
@@ -15,7 +15,7 @@ use nix::{
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::{OnceCell, watch},
+    sync::{oneshot, watch},
     time::Instant,
 };
 
@@ -23,7 +23,7 @@ use crate::{
     admin,
     args::{Cli, Command, Run},
     cleanup, departure, metrics,
-    owner::Owner,
+    owner,
     status, telemetry,
     undo::Undo,
     view::View,
@@ -77,25 +77,31 @@ async fn run(args: Run) -> anyhow::Result<()> {
     let store = Store::open(&place, Writer::Agent(args.node.clone())).with_context(|| format!("open {place}"))?;
     let virtual_ips = store.reflect::<VirtualIP>();
     let (published, view) = watch::channel(View::default());
-    let owner = Owner::start(args.clone(), pins.clone(), undo, virtual_ips.clone(), published)?;
+    let (tell, told) = oneshot::channel();
+    let owner =
+        owner::thread::start(args.clone(), pins.clone(), undo, virtual_ips.clone(), published, told).await?;
     let registry = metrics::registry(&pins, view.clone())?;
     let mut terminate = signal(SignalKind::terminate()).context("catch SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("catch SIGINT")?;
-    let decided = OnceCell::new();
+    let mut decided = None;
     let stop = async {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
         // Addresses stay answered and the lease is renewed while it is asked.
-        *decided.get_or_init(async || departure::decide(&store, &args).await).await
+        let departure = *decided.insert(departure::decide(&store, &args).await);
+        // An owner that has ended by itself needs no telling.
+        _ = tell.send(departure);
+        std::future::pending().await
     };
     let ended = tokio::select! {
-        result = owner.run(stop) => result,
+        result = owner => result,
+        result = stop => result,
         result = admin::serve(listener, view.clone(), registry) => result,
         result = status::publish(store.clone(), args.clone(), virtual_ips.clone(), view) => result,
     };
-    if matches!(decided.get(), Some(Departure::LetGo(_))) {
+    if matches!(decided, Some(Departure::LetGo(_))) {
         let cleared = tokio::time::timeout(CLEAR_LIMIT, status::clear(&store, &args.node, &virtual_ips)).await;
         cleared.unwrap_or_else(|_late| tracing::warn!("not every VirtualIP's status could be cleared in time"));
     }

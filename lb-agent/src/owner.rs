@@ -8,6 +8,7 @@ mod lease;
 mod leave;
 mod pass;
 mod stop;
+pub(crate) mod thread;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -84,6 +85,17 @@ struct Seen {
     counters: Counters,
     /// What has been logged and still fails.
     reported: BTreeSet<String>,
+}
+
+/// What a look at links and addresses found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Links {
+    /// It was not due, or failed.
+    NotRead,
+    /// What was known already: the plan stands.
+    Same,
+    /// Something else, or the first of all.
+    Changed,
 }
 
 impl Owner {
@@ -179,25 +191,26 @@ impl Owner {
         Ok(())
     }
 
-    /// Reads links and addresses again if something may have changed, or from time to time. Whether it has read.
-    async fn look(&mut self, now: Duration) -> bool {
+    /// Reads links and addresses again if something may have changed, or from time to time.
+    async fn look(&mut self, now: Duration) -> Links {
         if self.seen.looked && !self.seen.stale && now < self.seen.audited_at + AUDIT {
-            return false;
+            return Links::NotRead;
         }
         match links::dump(&self.requests).await {
             Ok(observed) => {
                 self.seen.stale = false;
                 self.seen.audited_at = now;
+                let same = self.seen.looked && self.seen.observed == observed;
                 self.seen.observed = observed;
                 self.seen.looked = true;
-                true
+                if same { Links::Same } else { Links::Changed }
             }
             Err(error) => {
                 self.report(vec![anyhow::Error::new(error).context("read links and addresses")]);
                 self.seen.audited_at = now;
                 self.seen.stale = false;
                 self.seen.retry = true;
-                false
+                Links::NotRead
             }
         }
     }

@@ -16,7 +16,7 @@ use lb_plan::agent::{
     table,
 };
 
-use super::Owner;
+use super::{Links, Owner};
 use crate::{
     clock, host,
     view::{Lease, View},
@@ -35,7 +35,7 @@ impl Owner {
     pub(super) async fn pass(&mut self) {
         let began = clock::monotonic();
         self.seen.lost = false;
-        let looked = self.look(began).await;
+        let links = self.look(began).await;
         if !self.seen.looked {
             // Without links the plan would be empty, and would take away what an earlier agent left.
             self.show(began, true);
@@ -43,11 +43,17 @@ impl Owner {
         }
         let listing = self.virtual_ips.current();
         let (changed, objects_changed) = self.take_listing(began, listing);
-        let replan = looked || objects_changed || std::mem::take(&mut self.seen.retry);
+        let replan = links == Links::Changed || objects_changed || std::mem::take(&mut self.seen.retry);
         if replan {
-            self.apply(began, looked, &changed);
-        } else if self.keeper.is_held() && !self.attachments.complete() {
-            self.attach();
+            self.apply(began, links == Links::Changed, &changed);
+        } else {
+            if self.keeper.is_held() && !self.attachments.complete() {
+                self.attach();
+            }
+            if links == Links::Same {
+                // Sysctls change without an event.
+                self.host_settings();
+            }
         }
         if self.host.next().is_some_and(|due| due <= began) {
             let errors = self.host.round(began, &self.requests, &mut self.seen.observed).await;

@@ -30,7 +30,7 @@ struct Args {
     #[arg(long, default_value_t = 10_000)]
     addresses: u32,
     /// Single changes.
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 200)]
     changes: u32,
     /// Writes the figures to this file, too.
     #[arg(long)]
