@@ -8,6 +8,7 @@
 //! `lb.herald.dev/*` annotations ([`names`]), never fields.
 #![forbid(unsafe_code)]
 
+pub mod bgp;
 pub mod class;
 pub mod crd;
 pub mod metallb;

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod bgp;
 pub mod controller;
 pub mod election;
 pub mod ownership;
