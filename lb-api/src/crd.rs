@@ -1,7 +1,7 @@
 //! The CustomResourceDefinitions, made from the types.
 //!
-//! What the derived schema says in Rust's terms is said here in Kubernetes' (integer formats, list keys, rules). The
-//! MetalLoadBalancerClass stays as Deckhouse defines it: no rules, no columns, its labels. MetalLB's kinds stay as MetalLB
+//! What the derived schema says in Rust's terms is said here in Kubernetes' (integer formats, list keys, rules).
+//! Deckhouse's kinds stay as Deckhouse defines them: no columns, its labels. MetalLB's kinds stay as MetalLB
 //! defines them.
 //!
 //! Nullable: the derive marks an optional field so, which a structural schema takes.
@@ -11,21 +11,31 @@ use kube::CustomResourceExt;
 use serde_json::{Value, json};
 
 use crate::{
-    Community, ConfigurationState, IPAddressPool, L2Advertisement, LoadBalancerNode, MetalLoadBalancerClass,
-    ServiceL2Status, VirtualIP, virtual_ip::MAX_NODES,
+    BFDProfile, BGPAdvertisement, BGPPeer, Community, ConfigurationState, IPAddressPool, L2Advertisement,
+    LoadBalancerNode, MetalLoadBalancerBGPPeer, MetalLoadBalancerClass, MetalLoadBalancerConfiguration,
+    MetalLoadBalancerPool, ServiceBGPStatus, ServiceL2Status, VirtualIP, metallb::v1beta1, virtual_ip::MAX_NODES,
 };
+
+mod bgp;
 
 const HEADER: &str = "# Generated from the types in lb-api by `crdgen`. Do not edit.\n";
 
 /// The definitions as trees, in the order of their names.
 pub fn definitions() -> Vec<Value> {
     vec![
+        finish(BFDProfile::crd(), bgp::profile),
+        finish(BGPAdvertisement::crd(), bgp::advertisement),
+        finish(BGPPeer::crd(), |tree| bgp::peer(tree, finish(v1beta1::BGPPeer::crd(), |_| {}))),
         finish(Community::crd(), nothing_required),
         finish(ConfigurationState::crd(), nothing_required),
         finish(IPAddressPool::crd(), |_| {}),
         finish(L2Advertisement::crd(), advertisement),
         finish(LoadBalancerNode::crd(), |_| {}),
+        finish(MetalLoadBalancerBGPPeer::crd(), bgp::deckhouse_peer),
         finish(MetalLoadBalancerClass::crd(), deckhouse),
+        finish(MetalLoadBalancerConfiguration::crd(), bgp::deckhouse_configuration),
+        finish(MetalLoadBalancerPool::crd(), bgp::deckhouse_pool),
+        finish(ServiceBGPStatus::crd(), immutable_status),
         finish(ServiceL2Status::crd(), immutable_status),
         finish(VirtualIP::crd(), virtual_ip_rules),
     ]

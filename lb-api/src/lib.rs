@@ -11,6 +11,7 @@
 pub mod bgp;
 pub mod class;
 pub mod crd;
+pub mod deckhouse;
 pub mod metallb;
 pub mod names;
 pub mod node;
@@ -20,7 +21,11 @@ pub mod validate;
 pub mod virtual_ip;
 
 pub use class::{MetalLoadBalancerClass, MetalLoadBalancerClassSpec};
-pub use metallb::{Community, ConfigurationState, IPAddressPool, L2Advertisement, ServiceL2Status};
+pub use deckhouse::{MetalLoadBalancerBGPPeer, MetalLoadBalancerConfiguration, MetalLoadBalancerPool};
+pub use metallb::{
+    BFDProfile, BGPAdvertisement, BGPPeer, Community, ConfigurationState, IPAddressPool, L2Advertisement,
+    ServiceBGPStatus, ServiceL2Status,
+};
 pub use node::{LoadBalancerNode, LoadBalancerNodeSpec, LoadBalancerNodeStatus};
 pub use validate::{AddressRange, Problem, pool_ranges};
 pub use virtual_ip::{VirtualIP, VirtualIPSpec, VirtualIPStatus};

@@ -2,6 +2,7 @@
 
 use super::*;
 
+mod bgp;
 mod compatibility;
 
 fn walk(schema: &Value, seen: &mut impl FnMut(&Value)) {
@@ -25,7 +26,7 @@ fn formats_are_those_of_kubernetes() {
     for tree in definitions() {
         walk(&tree, &mut |value| {
             if let Some(format) = value.get("format").and_then(Value::as_str) {
-                assert!(["int32", "int64", "date-time"].contains(&format), "{format}");
+                assert!(["int32", "int64", "date-time", "ipv4"].contains(&format), "{format}");
             }
         });
     }

@@ -1,4 +1,4 @@
-//! What MetalLB's components report in objects of their own: `ConfigurationState` and `ServiceL2Status`.
+//! What MetalLB's components report in objects of their own: `ConfigurationState`, `ServiceL2Status`, `ServiceBGPStatus`.
 
 #![expect(clippy::duplicated_attributes, reason = "every printer column repeats the names of its arguments")]
 
@@ -96,4 +96,40 @@ pub struct InterfaceInfo {
     /// Its name.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
+}
+
+/// Which peers a node means to tell the addresses of a Service. It has no wishes: the spec is empty.
+#[derive(CustomResource, JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[kube(
+    group = "metallb.io",
+    version = "v1beta1",
+    kind = "ServiceBGPStatus",
+    plural = "servicebgpstatuses",
+    singular = "servicebgpstatus",
+    namespaced,
+    status = "ServiceBGPStatusStatus",
+    derive = "Default",
+    derive = "PartialEq",
+    printcolumn(name = "Node", type_ = "string", json_path = ".status.node"),
+    printcolumn(name = "Service Name", type_ = "string", json_path = ".status.serviceName"),
+    printcolumn(name = "Service Namespace", type_ = "string", json_path = ".status.serviceNamespace")
+)]
+pub struct ServiceBGPStatusSpec {}
+
+/// The node, the Service and the peers. The first three never change once they are written.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServiceBGPStatusStatus {
+    /// The node that announces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// The Service's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_name: Option<String>,
+    /// The Service's namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_namespace: Option<String>,
+    /// BGPPeers by name, sorted. Whether the session is up is not said here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<String>,
 }
