@@ -30,6 +30,22 @@ pub mod annotation {
         ["metallb.io/ip-allocated-from-pool", "metallb.universe.tf/ip-allocated-from-pool"];
 }
 
+/// Annotations on a BGPPeer or a BFDProfile, for what MetalLB's schema has no field.
+pub mod bgp_annotation {
+    /// On a BGPPeer, `true`: never connect, only accept. The agent then listens.
+    pub const PASSIVE: &str = "lb.herald.dev/bgp-passive";
+    /// On a BGPPeer: how many hops away the peer is at most, 1 to 254 (GTSM, RFC 5082).
+    pub const TTL_SECURITY: &str = "lb.herald.dev/bgp-ttl-security";
+    /// On a BGPPeer: sign with TCP-AO (RFC 5925) in the place of TCP MD5, with this key id.
+    pub const TCP_AO_KEY_ID: &str = "lb.herald.dev/bgp-tcp-ao-key-id";
+    /// On a BFDProfile: how packets are authenticated (RFC 5880 §6.7).
+    pub const BFD_AUTHENTICATION: &str = "lb.herald.dev/bfd-authentication";
+    /// On a BFDProfile: the id of the key; unset: 1.
+    pub const BFD_KEY_ID: &str = "lb.herald.dev/bfd-key-id";
+    /// On a BFDProfile: the Secret that has the key under `password`.
+    pub const BFD_SECRET: &str = "lb.herald.dev/bfd-secret";
+}
+
 /// Labels on Nodes.
 pub mod label {
     /// Kubernetes: the node is kept out of external load balancers whatever the value is.

@@ -14,12 +14,17 @@ use crate::{
     virtual_ip::{MAX_NODES, Phase, VirtualIP, VirtualIPSpec, name_of},
 };
 
+mod bgp;
 mod metallb;
 mod names;
 mod pool;
 mod service;
 
-pub use metallb::{address_pool, address_pool_ranges, community, l2_advertisement, overlap, text as range_text};
+pub use bgp::{
+    AdvertisementSettings, CommunityText, CommunityValue, bfd_profile, bfd_settings, bgp_advertisement,
+    bgp_advertisement_settings, bgp_peer, bgp_peer_settings, community, parse_community, parse_duration,
+};
+pub use metallb::{address_pool, address_pool_ranges, l2_advertisement, overlap, text as range_text};
 pub use names::{is_label, is_subdomain};
 pub use pool::{AddressRange, RangeError, parse_entry};
 pub use service::service;

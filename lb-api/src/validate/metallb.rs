@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use super::{AddressRange, Problem, RangeError, interfaces, is_label, parse_entry};
 use crate::{
-    metallb::{Community, IPAddressPool, IPAddressPoolSpec, L2Advertisement, ServiceAllocation},
+    metallb::{IPAddressPool, IPAddressPoolSpec, L2Advertisement, ServiceAllocation},
     selector,
 };
 
@@ -120,41 +120,6 @@ pub fn l2_advertisement(object: &L2Advertisement) -> Vec<Problem> {
         problems.extend(selector::problems_of(&format!("{at}.preference"), &preferred.preference));
     }
     problems
-}
-
-/// What is wrong with names for communities.
-pub fn community(object: &Community) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let mut seen = BTreeSet::new();
-    for (index, alias) in object.spec.communities.iter().enumerate() {
-        let at = |name: &str| format!("spec.communities[{index}].{name}");
-        if !seen.insert(alias.name.as_str()) {
-            problems.push(Problem::new(at("name"), format!("duplicate name `{}`: each stands once", alias.name)));
-        }
-        if let Some(message) = community_problem(&alias.value) {
-            problems.push(Problem::new(at("value"), message));
-        }
-    }
-    problems
-}
-
-/// Two 16-bit numbers (RFC 1997), or `large` and three 32-bit numbers (RFC 8092).
-fn community_problem(value: &str) -> Option<String> {
-    let parts: Vec<&str> = value.split(':').collect();
-    let digits = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    let message = match parts.as_slice() {
-        [first, second] => {
-            let good = [first, second].iter().all(|part| digits(part) && part.parse::<u16>().is_ok());
-            (!good).then_some("invalid section: write two numbers from 0 to 65535 as 64512:100")
-        }
-        ["large", numbers @ ..] if numbers.len() == 3 => {
-            let good = numbers.iter().all(|part| digits(part) && part.parse::<u32>().is_ok());
-            (!good).then_some("invalid section: write three numbers from 0 to 4294967295 as large:64512:1:2")
-        }
-        [_, _, _, _] => Some("expected community to be of format large: write large:64512:1:2"),
-        _ => Some("write 64512:100 or large:64512:1:2"),
-    };
-    message.map(|message| format!("invalid community value `{value}`: {message}"))
 }
 
 #[cfg(test)]
