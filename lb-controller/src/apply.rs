@@ -28,6 +28,8 @@ pub(crate) enum Outcome {
     Taken(IpAddr),
     /// It could not be written; the whole chain of causes.
     Failed(String),
+    /// It was not written, because this process may not write any more.
+    Ended,
 }
 
 impl Outcome {
@@ -39,14 +41,22 @@ impl Outcome {
             Self::Conflict => "conflict",
             Self::Taken(_) => "taken",
             Self::Failed(_) => "failed",
+            Self::Ended => "ended",
         }
     }
 }
 
 /// Writes. Only a store that is gone is an error. `services` is what was planned on.
-pub(crate) async fn apply(store: &Store, step: &Step, services: &Listing<Service>) -> Result<Outcome, Stopped> {
+pub(crate) async fn apply(
+    store: &Store,
+    step: &Step,
+    services: &Listing<Service>,
+    may_write: impl Fn() -> bool,
+) -> Result<Outcome, Stopped> {
     if let Some(vip) = release::of_lost_service(step) {
         match release::confirm(store, vip, services).await? {
+            // A look takes its time, and the term may have ended meanwhile.
+            Confirmed::Yes if !may_write() => return Ok(Outcome::Ended),
             Confirmed::Yes => {}
             // In doubt nothing is given back: the next plan sees what there is.
             Confirmed::No => return Ok(Outcome::Conflict),

@@ -16,21 +16,19 @@ use std::{
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
 use lb_api::VirtualIP;
-use lb_plan::controller::{self, Action, Configuration, Plan};
-use lb_store::{GetError, Key, Listing, Rejection, Stopped, Store};
+use lb_plan::controller::{self, Configuration, Plan};
+use lb_store::{GetError, Listing, Rejection, Stopped, Store};
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
 };
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
-use crate::{
-    apply::{self, Outcome, stale},
-    inputs::Inputs,
-    leader::Leadership,
-    metrics::Metrics,
-    view::View,
-};
+use crate::{inputs::Inputs, leader::Leadership, metrics::Metrics, view::View};
+
+mod write;
+
+use write::{Writes, Written};
 
 /// The first wait after a pass that could not write all it wanted; doubles up to [`LAST_RETRY`].
 const FIRST_RETRY: Duration = Duration::from_millis(20);
@@ -61,22 +59,18 @@ pub(crate) struct Passes {
 /// How a pass went.
 #[derive(Debug, Default)]
 struct Pass {
-    done: usize,
-    conflicts: usize,
-    failures: Vec<String>,
+    written: Written,
     deadline: Option<Timestamp>,
-    /// The term ended before all was written.
-    interrupted: bool,
 }
 
 impl Pass {
     /// Whether another pass would find what this one found.
     fn is_settled(&self) -> bool {
-        self.done == 0 && self.conflicts == 0 && !self.interrupted
+        self.written.done == 0 && self.written.conflicts == 0 && !self.written.interrupted
     }
 
     fn is_complete(&self) -> bool {
-        self.conflicts == 0 && self.failures.is_empty() && !self.interrupted
+        self.written.conflicts == 0 && self.written.failures.is_empty() && !self.written.interrupted
     }
 }
 
@@ -156,7 +150,8 @@ impl Passes {
                 Err(error @ GetError::Server { .. }) => {
                     warn!("before the first write of a term: {error}");
                     self.show.send_modify(|view| view.synced = true);
-                    return Ok(Pass { interrupted: true, ..Pass::default() });
+                    let written = Written { interrupted: true, ..Written::default() };
+                    return Ok(Pass { written, deadline: None });
                 }
             }
         }
@@ -181,7 +176,7 @@ impl Passes {
             view.passes += 1;
             view.synced = true;
             view.figures = plan.figures;
-            view.failures.clone_from(&pass.failures);
+            view.failures.clone_from(&pass.written.failures);
             if let Some(digest) = digest.filter(|_| pass.is_settled()) {
                 view.manifests = digest;
             }
@@ -196,53 +191,14 @@ impl Passes {
         term: u64,
         stop: &watch::Receiver<bool>,
     ) -> Result<Pass, Stopped> {
-        let mut pass = Pass { deadline: plan.deadline, ..Pass::default() };
-        // Services that may still show what the plan takes from them.
-        let mut unshown: BTreeSet<Key> = BTreeSet::new();
-        for step in &plan.steps {
-            if *stop.borrow() {
-                break;
-            }
-            if self.leadership.term() != Some(term) {
-                pass.interrupted = true;
-                break;
-            }
-            if stale::takes_from(&step.action, &unshown) {
-                // An address is given back only after its Service has stopped showing it.
-                pass.conflicts += 1;
-                continue;
-            }
-            let outcome = apply::apply(&self.store, step, services).await?;
-            if let Action::WriteStatus(service) = &step.action
-                && !matches!(outcome, Outcome::Done | Outcome::Unneeded)
-            {
-                unshown.insert(Key::of(service.as_ref()));
-            }
-            let (action, object) = (apply::word(&step.action), apply::describe(&step.action));
-            self.metrics.stepped(action, outcome.word());
-            match outcome {
-                Outcome::Done => {
-                    pass.done += 1;
-                    debug!(action, object, why = step.why.word(), "written");
-                }
-                Outcome::Unneeded => {}
-                Outcome::Conflict => {
-                    pass.conflicts += 1;
-                    debug!(action, object, "changed since it was judged");
-                }
-                Outcome::Taken(address) => {
-                    pass.conflicts += 1;
-                    self.refused.insert(address, Instant::now());
-                    info!(%address, "the address is taken already, the next one is used");
-                }
-                Outcome::Failed(cause) => pass.failures.push(cause),
-            }
-        }
+        let (store, metrics, leadership) = (&self.store, &self.metrics, &self.leadership);
+        let written = Writes { store, metrics, leadership, term, stop, services }.all(plan).await?;
+        self.refused.extend(written.taken.iter().map(|&address| (address, Instant::now())));
         let known = self.show.borrow().failures.clone();
-        for failure in pass.failures.iter().filter(|failure| !known.contains(failure)) {
+        for failure in written.failures.iter().filter(|failure| !known.contains(failure)) {
             warn!("{failure}");
         }
-        Ok(pass)
+        Ok(Pass { written, deadline: plan.deadline })
     }
 
     /// Each rejection is logged once, when it appears.
