@@ -39,12 +39,15 @@ use k8s_openapi::api::{
 };
 use lb_api::{ConfigurationState, IPAddressPool, L2Advertisement, MetalLoadBalancerClass, VirtualIP};
 
+pub use planner::{Change, Changes, Planner};
+
 pub mod admission;
 mod allocate;
 mod choice;
 mod cluster;
 mod event;
 mod inventory;
+mod planner;
 mod pool;
 mod problems;
 pub mod rank;
@@ -126,6 +129,16 @@ pub struct Doubts {
     pub l2_advertisements: Doubt,
     /// Namespaces.
     pub namespaces: Doubt,
+}
+
+impl Doubts {
+    /// Whether nothing is in doubt.
+    pub fn is_none(&self) -> bool {
+        let Self { services, nodes, classes, virtual_ips, ip_address_pools, l2_advertisements, namespaces } = self;
+        [services, nodes, classes, virtual_ips, ip_address_pools, l2_advertisements, namespaces]
+            .into_iter()
+            .all(Doubt::is_empty)
+    }
 }
 
 /// What may exist although it is not listed, because its document cannot be read.
@@ -281,12 +294,33 @@ pub struct Figures {
 
 /// Decides what has to be done.
 pub fn plan(snapshot: &Snapshot) -> Plan {
+    work_out(snapshot, None, |_| ()).0
+}
+
+/// What a plan found on its way.
+struct Findings<'f, 'a> {
+    claimants: &'f [choice::Claimant<'a>],
+    inventory: &'f inventory::Inventory<'a>,
+    allocation: &'f allocate::Allocation,
+    rankings: &'f steps::Rankings,
+}
+
+/// Plans, beside what the snapshot leaves out if it is a part, and gives what `learn` makes of the findings.
+fn work_out<T>(
+    snapshot: &Snapshot,
+    rest: Option<&planner::Memory>,
+    learn: impl FnOnce(&Findings<'_, '_>) -> T,
+) -> (Plan, T) {
     let inventory = inventory::Inventory::read(&snapshot.virtual_ips);
-    let cluster = cluster::Cluster::read(snapshot, &inventory);
+    let cluster = cluster::Cluster::beside(rest, snapshot, &inventory);
     let mut claimants = choice::claimants(snapshot, &cluster, &inventory);
     wish::read(&mut claimants, &cluster, &inventory);
     let allocation = allocate::allocate(snapshot, &cluster, &mut claimants, &inventory);
-    steps::build(snapshot, &cluster, &claimants, &inventory, &allocation)
+    let rankings = steps::Rankings::of(&cluster, &claimants, &inventory, &allocation);
+    let plan = steps::build(snapshot, &cluster, &claimants, &inventory, &allocation, &rankings);
+    let findings =
+        Findings { claimants: &claimants, inventory: &inventory, allocation: &allocation, rankings: &rankings };
+    (plan, learn(&findings))
 }
 
 #[cfg(test)]

@@ -101,6 +101,8 @@ pub(super) struct Allocation {
     pub(super) losses: Vec<(usize, IpAddr, String)>,
     /// Services that share an address with one that they could not share it with today.
     pub(super) misfits: Vec<(usize, IpAddr, String)>,
+    /// Whether it depends on what a plan of a part does not look at.
+    pub(super) is_unsure: bool,
 }
 
 /// Fills the slots of all bound Services.
@@ -115,7 +117,7 @@ pub(super) fn allocate<'a>(
         inventory,
         cluster,
         terms: claimants.iter().map(terms).collect(),
-        taken: taken(snapshot, inventory),
+        taken: taken(snapshot, cluster, inventory),
         fates: vec![Fate::Untouched; inventory.vips.len()],
         fresh: Vec::new(),
         slots: vec![BTreeMap::new(); claimants.len()],
@@ -124,6 +126,7 @@ pub(super) fn allocate<'a>(
         cursors: HashMap::new(),
         released: None,
         shared: share::Register::default(),
+        is_unsure: false,
     };
     // Without any pool nothing is known: they may be on their way.
     if !cluster.pools.is_empty() {
@@ -131,13 +134,22 @@ pub(super) fn allocate<'a>(
         ledger.register();
         ledger.adopt(claimants);
         // What is shown and not adopted is not for others: traffic may go there.
-        ledger.taken.extend(claimants.iter().filter(|claimant| claimant.is_load_balancer()).flat_map(Claimant::shown));
+        ledger
+            .taken
+            .add_shown(claimants.iter().filter(|claimant| claimant.is_load_balancer()).flat_map(Claimant::shown));
         ledger.take_back(claimants);
         ledger.give_requested(claimants);
         ledger.give_lowest(claimants);
     }
     let misfits = ledger.misfits(claimants);
-    Allocation { fates: ledger.fates, fresh: ledger.fresh, slots: ledger.slots, losses: ledger.losses, misfits }
+    Allocation {
+        fates: ledger.fates,
+        fresh: ledger.fresh,
+        slots: ledger.slots,
+        losses: ledger.losses,
+        misfits,
+        is_unsure: ledger.is_unsure,
+    }
 }
 
 /// The allocation in the making.
@@ -147,7 +159,7 @@ struct Ledger<'a> {
     /// By Service.
     terms: Vec<Terms>,
     /// Every address that must not be created. After adoption also what Services show.
-    taken: Taken,
+    taken: Taken<'a>,
     fates: Vec<Fate>,
     fresh: Vec<Fresh>,
     slots: Vec<BTreeMap<Slot, Place>>,
@@ -158,6 +170,7 @@ struct Ledger<'a> {
     /// The addresses in quarantine, the one that waits longest first; made when a pool is full.
     released: Option<Vec<usize>>,
     shared: share::Register,
+    is_unsure: bool,
 }
 
 impl Hold {
@@ -309,10 +322,10 @@ impl Claimant<'_> {
 }
 
 /// Every address that has a VirtualIP, may have one, or was refused a moment ago.
-fn taken(snapshot: &Snapshot, inventory: &Inventory<'_>) -> Taken {
+fn taken<'a>(snapshot: &Snapshot, cluster: &Cluster<'a>, inventory: &Inventory<'_>) -> Taken<'a> {
     let doubtful = snapshot.doubts.virtual_ips.cluster_scoped().filter_map(address_of);
     let listed = inventory.vips.iter().map(|vip| vip.address);
-    listed.chain(snapshot.refused.iter().copied()).chain(doubtful).collect()
+    Taken::beside(cluster.rest, listed.chain(snapshot.refused.iter().copied()).chain(doubtful))
 }
 
 /// The inverse of [`lb_api::virtual_ip::name_of`].

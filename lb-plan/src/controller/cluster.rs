@@ -13,13 +13,13 @@ use lb_api::{
     virtual_ip::Family,
 };
 
-use super::{Snapshot, inventory::Inventory, pool::Intervals};
+use super::{Snapshot, inventory::Inventory, planner::Memory, pool::Intervals};
 
 mod endpoints;
 mod nodes;
 mod reach;
 
-pub(super) use endpoints::Endpoints;
+pub(super) use endpoints::{Endpoints, service_of};
 pub(super) use nodes::Nodes;
 pub(super) use reach::{NodeSet, Reach};
 
@@ -100,10 +100,16 @@ pub(super) struct Cluster<'a> {
     pub(super) pinned: Vec<PoolId>,
     pub(super) nodes: Nodes,
     pub(super) endpoints: Endpoints<'a>,
+    /// What the snapshot leaves out, if it is a part.
+    pub(super) rest: Option<&'a Memory>,
 }
 
 impl<'a> Cluster<'a> {
     pub(super) fn read(snapshot: &'a Snapshot, inventory: &Inventory<'_>) -> Self {
+        Self::beside(None, snapshot, inventory)
+    }
+
+    pub(super) fn beside(rest: Option<&'a Memory>, snapshot: &'a Snapshot, inventory: &Inventory<'_>) -> Self {
         let nodes = Nodes::read(snapshot, inventory);
         let mut pools: Vec<Pool<'a>> = classes(snapshot, &nodes);
         let (class_count, configuration) = (pools.len(), snapshot.configuration.namespace.as_str());
@@ -127,8 +133,8 @@ impl<'a> Cluster<'a> {
         };
         let (open, mut pinned) = (automatic(false), automatic(true));
         pinned.sort_by_key(|&id| pools.get(id).map(Pool::priority));
-        let endpoints = Endpoints::read(snapshot);
-        Self { snapshot, pools, classes, address_pools, by_reference, open, pinned, nodes, endpoints }
+        let endpoints = Endpoints::read(rest, snapshot);
+        Self { snapshot, pools, classes, address_pools, by_reference, open, pinned, nodes, endpoints, rest }
     }
 
     pub(super) fn pool(&self, id: PoolId) -> Option<&Pool<'a>> {

@@ -100,7 +100,7 @@ pub(super) fn steps(
 ) -> (Vec<Step>, Option<Timestamp>) {
     let (mut steps, mut deadline) = (Vec::new(), None);
     let mut known: BTreeSet<(&str, &str)> = BTreeSet::new();
-    for event in snapshot.events.iter().filter(|event| event.reporting_controller.as_deref() == Some(GROUP)) {
+    for event in snapshot.events.iter().filter(|event| is_own(event)) {
         let metadata = &event.metadata;
         known.extend(metadata.namespace.as_deref().zip(metadata.name.as_deref()));
         match end(event).filter(|&end| end > snapshot.now) {
@@ -112,14 +112,22 @@ pub(super) fn steps(
     wanted.extend(of_pools(snapshot, cluster));
     for event in wanted {
         let name = event.metadata.namespace.as_deref().zip(event.metadata.name.as_deref());
-        if name.is_some_and(|name| !known.contains(&name)) {
+        let is_known =
+            |name: &(&str, &str)| known.contains(name) || cluster.rest.is_some_and(|rest| rest.has_told(*name));
+        if name.is_some_and(|name| !is_known(&name)) {
             steps.push(Step { action: Action::CreateEvent(Box::new(event)), why: Why::Told });
         }
     }
     (steps, deadline)
 }
 
-fn end(event: &Event) -> Option<Timestamp> {
+/// Whether Herald told it.
+pub(super) fn is_own(event: &Event) -> bool {
+    event.reporting_controller.as_deref() == Some(GROUP)
+}
+
+/// When it goes.
+pub(super) fn end(event: &Event) -> Option<Timestamp> {
     event.event_time.as_ref().and_then(|time| time.0.checked_add(KEPT).ok())
 }
 

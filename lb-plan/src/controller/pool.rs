@@ -10,11 +10,41 @@ use std::{
 
 use lb_api::{AddressRange, virtual_ip::Family};
 
+use super::planner::Memory;
+
 /// An address as a number within its family; orders as the address does.
 pub(super) type Number = u128;
 
 /// The addresses that somebody has, or that must not be tried.
-pub(super) type Taken = HashSet<IpAddr>;
+#[derive(Debug, Default)]
+pub(super) struct Taken<'a> {
+    own: HashSet<IpAddr>,
+    /// What a plan of a part leaves out.
+    rest: Option<&'a Memory>,
+    /// Whether what Services show counts as well.
+    with_shown: bool,
+}
+
+impl<'a> Taken<'a> {
+    pub(super) fn beside(rest: Option<&'a Memory>, own: impl IntoIterator<Item = IpAddr>) -> Self {
+        Self { own: own.into_iter().collect(), rest, with_shown: false }
+    }
+
+    pub(super) fn contains(&self, address: &IpAddr) -> bool {
+        self.own.contains(address)
+            || self.rest.is_some_and(|rest| rest.has(address) || (self.with_shown && rest.is_shown(address)))
+    }
+
+    pub(super) fn insert(&mut self, address: IpAddr) {
+        self.own.insert(address);
+    }
+
+    /// From now on what Services show is taken.
+    pub(super) fn add_shown(&mut self, own: impl IntoIterator<Item = IpAddr>) {
+        self.own.extend(own);
+        self.with_shown = true;
+    }
+}
 
 /// Disjoint, sorted, merged intervals of one family.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -90,14 +120,14 @@ pub(super) struct Cursor {
 
 impl Cursor {
     /// The lowest address that is not taken, and takes it. `None`: all are taken.
-    pub(super) fn take(&mut self, from: &Intervals, family: Family, taken: &mut Taken) -> Option<IpAddr> {
+    pub(super) fn take(&mut self, from: &Intervals, family: Family, taken: &mut Taken<'_>) -> Option<IpAddr> {
         let free = self.peek(from, family, taken)?;
         taken.insert(free);
         Some(free)
     }
 
     /// The lowest address that is not taken.
-    pub(super) fn peek(&mut self, from: &Intervals, family: Family, taken: &Taken) -> Option<IpAddr> {
+    pub(super) fn peek(&mut self, from: &Intervals, family: Family, taken: &Taken<'_>) -> Option<IpAddr> {
         while let Some(&(first, last)) = from.spans.get(self.span) {
             let number = self.next.unwrap_or(first);
             let candidate = address(number, family);
@@ -136,7 +166,7 @@ mod tests {
 
     fn all(entries: &[&str], family: Family, taken: &[&str]) -> Vec<String> {
         let intervals = Intervals::of(&ranges(entries), family);
-        let mut taken: Taken = taken.iter().map(|text| text.parse().expect("test data")).collect();
+        let mut taken = Taken::beside(None, taken.iter().map(|text| text.parse().expect("test data")));
         let mut cursor = Cursor::default();
         std::iter::from_fn(|| cursor.take(&intervals, family, &mut taken)).map(|address| address.to_string()).collect()
     }
@@ -181,7 +211,7 @@ mod tests {
     #[test]
     fn avoided_addresses_are_neither_given_nor_in_the_pool() {
         let intervals = Intervals::of(&ranges(&["192.0.2.254-192.0.3.1"]), Family::IPv4).avoiding();
-        let mut taken = Taken::new();
+        let mut taken = Taken::default();
         let mut cursor = Cursor::default();
         let all = std::iter::from_fn(|| cursor.take(&intervals, Family::IPv4, &mut taken));
         assert_eq!(all.map(|address| address.to_string()).collect::<Vec<_>>(), ["192.0.2.254", "192.0.3.1"]);

@@ -50,16 +50,56 @@ pub struct Group {
     pub current: Option<String>,
 }
 
+/// Groups that are not listed: they stay where they are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Others {
+    /// How many there are.
+    pub(super) groups: usize,
+    /// How many have each candidate as their primary; empty if there are none.
+    pub(super) load: Vec<usize>,
+}
+
+/// What comes of ranking.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Ranked {
+    /// By group, as [`rank`] gives it.
+    pub(super) rankings: Vec<Vec<usize>>,
+    /// By group: whether its primary was kept, whatever others do.
+    pub(super) kept: Vec<bool>,
+    /// Candidates that may be primary.
+    pub(super) active: usize,
+    /// Whether a node is over the bound, so that [`Others`] might have to move.
+    pub(super) is_crowded: bool,
+}
+
 /// The ranking of each group, as positions in `candidates`; at most [`MAX_NODES`]. Empty without candidates.
 pub fn rank(candidates: &[Candidate], groups: &[Group]) -> Vec<Vec<usize>> {
+    rank_beside(&Others::default(), candidates, groups).rankings
+}
+
+/// The same where there are others. Unless it is crowded, the result is what ranking all of them together gives.
+pub(super) fn rank_beside(others: &Others, candidates: &[Candidate], groups: &[Group]) -> Ranked {
     if candidates.is_empty() {
-        return vec![Vec::new(); groups.len()];
+        let none = vec![Vec::new(); groups.len()];
+        return Ranked { rankings: none, kept: vec![true; groups.len()], ..Ranked::default() };
     }
-    let mut placement = Placement::new(candidates, groups);
+    let mut placement = Placement::new(others, candidates, groups);
     placement.keep();
+    let kept = placement.primary.clone();
     placement.place_the_rest();
+    let is_crowded = others.groups > 0 && is_over(placement.bound(), &placement.load);
     placement.relieve();
-    placement.rankings()
+    let kept = kept.iter().zip(&placement.primary).map(|(kept, primary)| kept == primary).collect();
+    Ranked { rankings: placement.rankings(), kept, active: placement.active.len(), is_crowded }
+}
+
+/// Whether any node carries more than the bound of so many groups on so many nodes that may be primary.
+pub(super) fn is_over_bound(groups: usize, active: usize, load: impl IntoIterator<Item = usize>) -> bool {
+    active > 0 && load.into_iter().any(|load| load > bound(groups, active))
+}
+
+fn is_over(bound: usize, load: &[usize]) -> bool {
+    load.iter().any(|&load| load > bound)
 }
 
 /// The bound on the groups of one primary: ceil(1.25 × mean).
@@ -70,6 +110,8 @@ fn bound(groups: usize, nodes: usize) -> usize {
 /// The groups on their way to a primary.
 struct Placement<'a> {
     groups: &'a [Group],
+    /// These, and those that are not listed.
+    total: usize,
     /// Hashes, by candidate.
     nodes: Vec<u64>,
     /// Hashes, by group.
@@ -96,7 +138,7 @@ struct Placement<'a> {
 }
 
 impl<'a> Placement<'a> {
-    fn new(candidates: &'a [Candidate], groups: &'a [Group]) -> Self {
+    fn new(others: &Others, candidates: &'a [Candidate], groups: &'a [Group]) -> Self {
         let mut active: Vec<usize> = (0..candidates.len()).filter(|&node| !is_cordoned(candidates, node)).collect();
         if active.is_empty() {
             active = (0..candidates.len()).collect();
@@ -113,6 +155,7 @@ impl<'a> Placement<'a> {
         }
         Self {
             groups,
+            total: groups.len() + others.groups,
             nodes: candidates.iter().map(|candidate| hash::of(&candidate.name)).collect(),
             keys: groups.iter().map(|group| hash::of(&group.key)).collect(),
             zones: zones(candidates),
@@ -124,7 +167,7 @@ impl<'a> Placement<'a> {
                 .collect(),
             active,
             primary: vec![None; groups.len()],
-            load: vec![0; candidates.len()],
+            load: (0..candidates.len()).map(|node| others.load.get(node).copied().unwrap_or(0)).collect(),
             siblings: HashMap::new(),
             in_zone: HashMap::new(),
             size,
@@ -209,7 +252,7 @@ impl<'a> Placement<'a> {
     /// The best node for a group that has none.
     fn best(&self, group: usize) -> usize {
         let bound = self.bound();
-        let mean = self.groups.len().div_ceil(self.active.len());
+        let mean = self.total.div_ceil(self.active.len());
         let cost = |node: usize| {
             let level = usize::from(self.load[node] >= mean) + usize::from(self.load[node] >= bound);
             let liked = std::cmp::Reverse(self.scores[node]);
@@ -234,7 +277,7 @@ impl<'a> Placement<'a> {
     }
 
     fn bound(&self) -> usize {
-        bound(self.groups.len(), self.active.len())
+        bound(self.total, self.active.len())
     }
 
     /// The most groups of this one's Service that one node should carry.

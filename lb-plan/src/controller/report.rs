@@ -29,12 +29,21 @@ pub(super) fn steps(cluster: &Cluster<'_>, inventory: &Inventory<'_>, now: Times
 
 fn counters(cluster: &Cluster<'_>, inventory: &Inventory<'_>) -> Vec<Step> {
     let mut assigned = vec![(0_i64, 0_i64); cluster.pools.len()];
-    for vip in inventory.vips.iter().filter(|vip| vip.is_bound()) {
-        let counter = cluster.referred(&vip.object.spec.pool).and_then(|id| assigned.get_mut(id));
-        match (counter, Family::of(vip.address)) {
-            (Some(counter), Family::IPv4) => counter.0 += 1,
-            (Some(counter), Family::IPv6) => counter.1 += 1,
-            (None, _) => {}
+    match cluster.rest {
+        Some(rest) => {
+            for (pool, counter) in cluster.pools.iter().zip(&mut assigned) {
+                *counter = rest.assigned(&pool.reference);
+            }
+        }
+        None => {
+            for vip in inventory.vips.iter().filter(|vip| vip.is_bound()) {
+                let counter = cluster.referred(&vip.object.spec.pool).and_then(|id| assigned.get_mut(id));
+                match (counter, Family::of(vip.address)) {
+                    (Some(counter), Family::IPv4) => counter.0 += 1,
+                    (Some(counter), Family::IPv6) => counter.1 += 1,
+                    (None, _) => {}
+                }
+            }
         }
     }
     let listed = cluster.pools.iter().zip(assigned);

@@ -21,7 +21,7 @@ use super::{
 
 mod ranking;
 
-use ranking::Rankings;
+pub(super) use ranking::Rankings;
 
 /// The whole plan.
 pub(super) fn build(
@@ -30,10 +30,10 @@ pub(super) fn build(
     claimants: &[Claimant<'_>],
     inventory: &Inventory<'_>,
     allocation: &Allocation,
+    rankings: &Rankings,
 ) -> Plan {
     // Kubernetes writes times in whole seconds. Rounding up keeps the quarantine from ending early.
     let now = whole_second(snapshot.now);
-    let rankings = Rankings::of(cluster, claimants, inventory, allocation);
     let (mut releases, mut updates, mut deletes) = (Vec::new(), Vec::new(), Vec::new());
     let mut deadline = None;
     for (position, vip) in inventory.vips.iter().enumerate() {
@@ -44,7 +44,7 @@ pub(super) fn build(
                 None => deletes.push(step(Action::Delete(Arc::clone(vip.object)), Why::QuarantineOver)),
             },
             Fate::Released(why) => releases.push(step(Action::Update(Box::new(released(vip, now))), *why)),
-            Fate::Bound(hold) => updates.extend(bound(vip, hold, cluster, &rankings)),
+            Fate::Bound(hold) => updates.extend(bound(vip, hold, cluster, rankings)),
         }
     }
     let mut news = Vec::new();
@@ -56,7 +56,7 @@ pub(super) fn build(
     let mut steps: Vec<Step> = statuses.collect();
     steps.append(&mut releases);
     steps.append(&mut updates);
-    steps.extend(creations(cluster, allocation, &rankings));
+    steps.extend(creations(cluster, allocation, rankings));
     steps.append(&mut deletes);
     steps.extend(annotations(cluster, claimants, inventory, allocation));
     steps.extend(report::steps(cluster, inventory, now));
@@ -165,11 +165,24 @@ fn figures(claimants: &[Claimant<'_>], inventory: &Inventory<'_>, allocation: &A
     let mut figures =
         Figures { released: inventory.vips.iter().filter(|vip| !vip.is_bound()).count(), ..Figures::default() };
     for (service, claimant) in claimants.iter().enumerate() {
-        if claimant.is_bound() {
+        if let Some((wanted, assigned)) = wanted_and_assigned(service, claimant, inventory, allocation) {
             figures.services += 1;
-            figures.wanted += status::total(service, claimant, allocation);
-            figures.assigned += status::assigned(service, claimant, inventory, allocation) as u64;
+            figures.wanted += wanted;
+            figures.assigned += assigned;
         }
     }
     figures
+}
+
+/// How many addresses a Service should have and has; `None` if it gets none.
+pub(super) fn wanted_and_assigned(
+    service: usize,
+    claimant: &Claimant<'_>,
+    inventory: &Inventory<'_>,
+    allocation: &Allocation,
+) -> Option<(u64, u64)> {
+    claimant.is_bound().then(|| {
+        let assigned = status::assigned(service, claimant, inventory, allocation) as u64;
+        (status::total(service, claimant, allocation), assigned)
+    })
 }

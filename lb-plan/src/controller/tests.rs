@@ -6,6 +6,7 @@ mod classes;
 mod doubts;
 mod histories;
 mod metallb;
+mod planner;
 mod pool_histories;
 mod pools;
 mod quiet;

@@ -180,6 +180,8 @@ impl Ledger<'_> {
     }
 
     fn oldest_released(&mut self, pool: PoolId, family: Family) -> Option<usize> {
+        let listed = self.inventory.vips.iter().filter(|vip| !vip.is_bound()).count();
+        self.is_unsure |= self.cluster.rest.is_some_and(|rest| rest.released() > listed);
         let waiting = match self.released.take() {
             Some(waiting) => waiting,
             None => {

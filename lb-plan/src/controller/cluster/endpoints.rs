@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
 
-use crate::controller::Snapshot;
+use crate::controller::{Snapshot, planner::Memory};
 
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
@@ -21,7 +21,7 @@ pub(in crate::controller) struct Endpoints<'a> {
 }
 
 impl<'a> Endpoints<'a> {
-    pub(super) fn read(snapshot: &'a Snapshot) -> Self {
+    pub(super) fn read(rest: Option<&Memory>, snapshot: &'a Snapshot) -> Self {
         let mut serving: HashMap<&str, HashMap<&str, BTreeSet<&str>>> = HashMap::new();
         for slice in &snapshot.endpoint_slices {
             let Some((namespace, name)) = service_of(slice) else { continue };
@@ -30,7 +30,8 @@ impl<'a> Endpoints<'a> {
                 nodes.extend(endpoint.node_name.as_deref());
             }
         }
-        Self { known: !snapshot.endpoint_slices.is_empty(), serving }
+        let known = !snapshot.endpoint_slices.is_empty() || rest.is_some_and(Memory::knows_endpoints);
+        Self { known, serving }
     }
 
     /// The nodes on which the Service has a serving endpoint. `None`: nothing is known.
@@ -55,7 +56,8 @@ impl<'a> Serving<'_, 'a> {
     }
 }
 
-fn service_of(slice: &EndpointSlice) -> Option<(&str, &str)> {
+/// The namespace and the name of the Service.
+pub(in crate::controller) fn service_of(slice: &EndpointSlice) -> Option<(&str, &str)> {
     let name = slice.metadata.labels.as_ref()?.get(SERVICE_NAME)?;
     Some((slice.metadata.namespace.as_deref().unwrap_or_default(), name))
 }

@@ -14,14 +14,27 @@ use crate::controller::{
     choice::{Claimant, Standing},
     cluster::{Cluster, NodeSet, PoolId, Reach},
     inventory::{Inventory, Vip},
-    rank::{Group, rank},
+    rank::{Group, rank_beside},
     sharing::is_local,
 };
 
 /// The rankings of all groups.
 #[derive(Debug, Default)]
-pub(super) struct Rankings {
+pub(in crate::controller) struct Rankings {
     groups: HashMap<Name, Ranked>,
+    pub(in crate::controller) domains: Vec<Domain>,
+    /// Whether a group that is not listed might have to move.
+    pub(in crate::controller) is_crowded: bool,
+}
+
+/// What is ranked together.
+#[derive(Debug)]
+pub(in crate::controller) struct Domain {
+    pub(in crate::controller) nodes: NodeSet,
+    /// How many of them may be primary.
+    pub(in crate::controller) active: usize,
+    /// By group: the Service, the primary as a position among all nodes, and whether it was kept.
+    pub(in crate::controller) groups: Vec<(usize, usize, bool)>,
 }
 
 /// The Service that decides, the index, and what the addresses are from.
@@ -49,7 +62,7 @@ struct Reaches<'c, 'a> {
 }
 
 impl Rankings {
-    pub(super) fn of(
+    pub(in crate::controller) fn of(
         cluster: &Cluster<'_>,
         claimants: &[Claimant<'_>],
         inventory: &Inventory<'_>,
@@ -72,12 +85,19 @@ impl Rankings {
         }
         for (nodes, names, groups) in domains.into_values() {
             let candidates = cluster.nodes.candidates(&nodes);
-            for (name, order) in names.into_iter().zip(rank(&candidates, &groups)) {
+            let others = cluster.rest.map(|rest| rest.others(&nodes)).unwrap_or_default();
+            let result = rank_beside(&others, &candidates, &groups);
+            rankings.is_crowded |= result.is_crowded;
+            let mut domain = Domain { nodes, active: result.active, groups: Vec::new() };
+            for ((name, order), kept) in names.into_iter().zip(result.rankings).zip(result.kept) {
+                let primary = order.first().and_then(|&node| domain.nodes.get(node));
+                domain.groups.extend(primary.map(|&(node, _)| (name.0, node, kept)));
                 let order = order.iter().filter_map(|&node| candidates.get(node));
                 if let Some(ranked) = rankings.groups.get_mut(&name) {
                     ranked.nodes = order.map(|candidate| candidate.name.clone()).collect();
                 }
             }
+            rankings.domains.push(domain);
         }
         rankings
     }

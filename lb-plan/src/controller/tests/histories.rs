@@ -11,7 +11,7 @@ use super::{
     world::{World, annotate, dual, family},
 };
 
-const POOLS: [&[&str]; 4] = [
+pub(super) const POOLS: [&[&str]; 4] = [
     &["192.0.2.0/28", "2001:db8::/124"],
     &["192.0.2.4-192.0.2.9", "2001:db8::4-2001:db8::9"],
     &["192.0.2.0/28"],
@@ -19,7 +19,7 @@ const POOLS: [&[&str]; 4] = [
 ];
 
 #[derive(Debug, Clone)]
-enum Edit {
+pub(super) enum Edit {
     Service { number: usize, count: u32, dual: usize, class: usize },
     Count { number: usize, count: u32 },
     Request { number: usize, last: Vec<u8> },
@@ -40,7 +40,7 @@ struct Fate {
     refused: BTreeSet<usize>,
 }
 
-fn edit() -> impl Strategy<Value = Edit> {
+pub(super) fn edit() -> impl Strategy<Value = Edit> {
     let (service, class) = (0_usize..5, 0_usize..2);
     prop_oneof![
         4 => (service.clone(), 1_u32..6, 0_usize..3, 0_usize..3)
@@ -67,12 +67,12 @@ fn service_name(number: usize) -> String {
     format!("web-{number}")
 }
 
-fn class_name(number: usize) -> String {
+pub(super) fn class_name(number: usize) -> String {
     format!("class-{number}")
 }
 
 impl Edit {
-    fn make(&self, world: &mut World) {
+    pub(super) fn make(&self, world: &mut World) {
         match self {
             Self::Service { number, count, dual: policy, class } => {
                 world.service(&service_name(*number), |service| {

@@ -26,7 +26,7 @@ const POOLS: [&[&str]; 5] = [
 ];
 
 #[derive(Debug, Clone)]
-enum Edit {
+pub(super) enum Edit {
     Service { number: usize, families: usize, key: usize, port: i32, local: bool },
     Asks { number: usize, pool: Option<usize>, address: Option<u8> },
     Label { number: usize, red: bool },
@@ -38,7 +38,7 @@ enum Edit {
     Wait,
 }
 
-fn edit() -> impl Strategy<Value = Edit> {
+pub(super) fn edit() -> impl Strategy<Value = Edit> {
     let (service, pool) = (0_usize..5, 0_usize..3);
     prop_oneof![
         6 => (service.clone(), 0_usize..5, 0_usize..3, 80_i32..83, any::<bool>())
@@ -87,7 +87,7 @@ fn optional(service: &mut Service, name: &str, value: Option<String>) {
 }
 
 impl Edit {
-    fn make(&self, world: &mut World) {
+    pub(super) fn make(&self, world: &mut World) {
         match *self {
             Self::Service { number, families, key, port, local } => world.service(&service_name(number), |service| {
                 policy(service, families);
@@ -287,7 +287,7 @@ fn check_unmoved(before: &World, after: &World, about: &str) {
     }
 }
 
-fn start() -> World {
+pub(super) fn start() -> World {
     let mut world = World::with(3, &[]);
     world.classes.clear();
     world.advertise("all", |_| {});

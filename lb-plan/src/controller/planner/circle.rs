@@ -1,0 +1,63 @@
+//! How far changes reach.
+//!
+//! From a Service to the VirtualIPs that name it, that it shows and that it asks for, and to the Services with its sharing
+//! key; from a VirtualIP to the Services of its claims and those that show its address.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use lb_api::{VirtualIP, service};
+
+use super::memory::{Memory, Name};
+use crate::controller::choice::shown_by;
+
+/// The most Services that are planned apart from the rest. More are planned sooner with it.
+const MOST: usize = 512;
+
+/// What changes can reach.
+#[derive(Debug, Default)]
+pub(super) struct Circle {
+    /// Services, those that are gone among them.
+    pub(super) names: BTreeSet<Name>,
+    pub(super) vips: BTreeMap<IpAddr, Arc<VirtualIP>>,
+}
+
+/// Everything that these Services, and those that are open, can reach; `None` if it is too much.
+pub(super) fn around(memory: &Memory, seeds: Vec<Name>) -> Option<Circle> {
+    let mut circle = Circle::default();
+    let mut waiting = seeds;
+    waiting.extend(memory.open().cloned());
+    while let Some(name) = waiting.pop() {
+        if circle.names.contains(&name) {
+            continue;
+        }
+        if circle.names.len() >= MOST {
+            return None;
+        }
+        let mut addresses: BTreeSet<IpAddr> = memory.named(&name).collect();
+        if let Some(service) = memory.service(&name) {
+            let request = service::of(service);
+            addresses.extend(shown_by(service));
+            addresses.extend(request.ipv4.into_iter().map(IpAddr::from));
+            addresses.extend(request.ipv6.into_iter().map(IpAddr::from));
+            if let Some(asked) = request.metallb {
+                addresses.extend(asked.ipv4.into_iter().map(IpAddr::from));
+                addresses.extend(asked.ipv6.into_iter().map(IpAddr::from));
+            }
+            waiting.extend(request.sharing_key.iter().flat_map(|key| memory.with_key(key)).cloned());
+        }
+        for address in addresses {
+            waiting.extend(memory.shows(&address).cloned());
+            if let Some(vip) = memory.vip(&address).filter(|_| !circle.vips.contains_key(&address)) {
+                let claims = vip.spec.claims.iter();
+                waiting.extend(claims.map(|claim| (claim.namespace.clone(), claim.name.clone())));
+                circle.vips.insert(address, Arc::clone(vip));
+            }
+        }
+        circle.names.insert(name);
+    }
+    Some(circle)
+}
