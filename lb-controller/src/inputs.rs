@@ -9,8 +9,8 @@ use k8s_openapi::api::{
     events::v1::Event,
 };
 use lb_api::{ConfigurationState, IPAddressPool, L2Advertisement, MetalLoadBalancerClass, VirtualIP};
-use lb_plan::controller::{Configuration, Doubt, Doubts, Snapshot};
-use lb_store::{Listing, Object, Reflector, Stopped, Store};
+use lb_plan::controller::{Change, Changes, Configuration, Doubt, Doubts, Snapshot};
+use lb_store::{Listing, Object, Reflector, Set, Stopped, Store};
 
 /// All kinds.
 pub(crate) struct Inputs {
@@ -91,44 +91,116 @@ impl Inputs {
         same.into_iter().all(|same| same).then_some(digest)
     }
 
-    /// Everything as it is now, and the Services in it by name.
+    /// Everything as it is now.
+    pub(crate) fn now(&self) -> Seen {
+        Seen {
+            services: self.services.current(),
+            nodes: self.nodes.current(),
+            classes: self.classes.current(),
+            virtual_ips: self.virtual_ips.current(),
+            events: self.events.current(),
+            pools: self.pools.current(),
+            advertisements: self.advertisements.current(),
+            states: self.states.current(),
+            namespaces: self.namespaces.current(),
+            slices: self.slices.current(),
+        }
+    }
+
+    /// The snapshot of what was seen.
     pub(crate) fn snapshot(
         &self,
+        seen: &Seen,
         refused: BTreeSet<IpAddr>,
         now: Timestamp,
         quarantine: Duration,
-    ) -> (Snapshot, Arc<Listing<Service>>) {
-        let (services, nodes) = (self.services.current(), self.nodes.current());
-        let (classes, virtual_ips) = (self.classes.current(), self.virtual_ips.current());
-        let (pools, advertisements) = (self.pools.current(), self.advertisements.current());
-        let namespaces = self.namespaces.current();
-        let snapshot = Snapshot {
+    ) -> Snapshot {
+        Snapshot {
             doubts: Doubts {
-                services: doubt(&services),
-                nodes: doubt(&nodes),
-                classes: doubt(&classes),
-                virtual_ips: doubt(&virtual_ips),
-                ip_address_pools: doubt(&pools),
-                l2_advertisements: doubt(&advertisements),
-                namespaces: doubt(&namespaces),
+                services: doubt(&seen.services),
+                nodes: doubt(&seen.nodes),
+                classes: doubt(&seen.classes),
+                virtual_ips: doubt(&seen.virtual_ips),
+                ip_address_pools: doubt(&seen.pools),
+                l2_advertisements: doubt(&seen.advertisements),
+                namespaces: doubt(&seen.namespaces),
             },
-            services: objects(&services),
-            nodes: objects(&nodes),
-            classes: objects(&classes),
-            virtual_ips: objects(&virtual_ips),
-            events: objects(&self.events.current()),
-            ip_address_pools: objects(&pools),
-            l2_advertisements: objects(&advertisements),
-            configuration_states: objects(&self.states.current()),
-            namespaces: objects(&namespaces),
-            endpoint_slices: objects(&self.slices.current()),
+            services: objects(&seen.services),
+            nodes: objects(&seen.nodes),
+            classes: objects(&seen.classes),
+            virtual_ips: objects(&seen.virtual_ips),
+            events: objects(&seen.events),
+            ip_address_pools: objects(&seen.pools),
+            l2_advertisements: objects(&seen.advertisements),
+            configuration_states: objects(&seen.states),
+            namespaces: objects(&seen.namespaces),
+            endpoint_slices: objects(&seen.slices),
             configuration: self.configuration.clone(),
             refused,
             now,
             quarantine,
-        };
-        (snapshot, services)
+        }
     }
+}
+
+/// All kinds at a moment.
+pub(crate) struct Seen {
+    pub(crate) services: Arc<Listing<Service>>,
+    nodes: Arc<Listing<Node>>,
+    classes: Arc<Listing<MetalLoadBalancerClass>>,
+    virtual_ips: Arc<Listing<VirtualIP>>,
+    events: Arc<Listing<Event>>,
+    pools: Arc<Listing<IPAddressPool>>,
+    advertisements: Arc<Listing<L2Advertisement>>,
+    states: Arc<Listing<ConfigurationState>>,
+    namespaces: Arc<Listing<Namespace>>,
+    slices: Arc<Listing<EndpointSlice>>,
+}
+
+impl Seen {
+    /// What differs from an earlier moment; `None` if more does than [`Changes`] can say, or something is in doubt.
+    pub(crate) fn since(&self, earlier: &Self) -> Option<Changes> {
+        let others = [
+            is_same(&earlier.nodes, &self.nodes),
+            is_same(&earlier.classes, &self.classes),
+            is_same(&earlier.advertisements, &self.advertisements),
+            is_same(&earlier.namespaces, &self.namespaces),
+        ];
+        let certain =
+            [self.services.doubtful.is_empty(), self.virtual_ips.doubtful.is_empty(), self.pools.doubtful.is_empty()];
+        others.into_iter().chain(certain).all(|holds| holds).then(|| Changes {
+            services: changes(&earlier.services, &self.services),
+            virtual_ips: changes(&earlier.virtual_ips, &self.virtual_ips),
+            endpoint_slices: changes(&earlier.slices, &self.slices),
+            events: changes(&earlier.events, &self.events),
+            ip_address_pools: changes(&earlier.pools, &self.pools),
+            configuration_states: changes(&earlier.states, &self.states),
+        })
+    }
+}
+
+/// Whether both have the same objects, apart from versions, and nothing is in doubt.
+fn is_same<K: Object>(earlier: &Arc<Listing<K>>, now: &Arc<Listing<K>>) -> bool {
+    if !now.doubtful.is_empty() {
+        return false;
+    }
+    let differs = |set: &Set<K>| {
+        let Some(before) = &set.before else { return true };
+        let mut before = K::clone(before);
+        before.meta_mut().resource_version.clone_from(&set.now.meta().resource_version);
+        before != *set.now
+    };
+    let since = if Arc::ptr_eq(earlier, now) { Default::default() } else { now.since(earlier) };
+    since.removed.is_empty() && !since.set.iter().any(differs)
+}
+
+fn changes<K: Object>(earlier: &Arc<Listing<K>>, now: &Arc<Listing<K>>) -> Vec<Change<K>> {
+    if Arc::ptr_eq(earlier, now) {
+        return Vec::new();
+    }
+    let lb_store::Changes { set, removed } = now.since(earlier);
+    let gone = removed.into_iter().map(|object| Change { before: Some(object), now: None });
+    gone.chain(set.into_iter().map(|Set { before, now }| Change { before, now: Some(now) })).collect()
 }
 
 fn objects<K: Object>(listing: &Listing<K>) -> Vec<Arc<K>> {

@@ -6,7 +6,7 @@ use anyhow::Context;
 use jiff::Timestamp;
 use lb_plan::controller::Figures;
 use lb_store::{Effect, Rejection};
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// What the election counts. Clones count the same.
 #[derive(Debug, Clone)]
@@ -80,7 +80,7 @@ impl WebhookMetrics {
 pub(crate) struct Metrics {
     pub(crate) registry: Registry,
     passes: IntCounter,
-    plan: Histogram,
+    plan: HistogramVec,
     steps: IntCounterVec,
     services: IntGauge,
     addresses: IntGaugeVec,
@@ -92,15 +92,16 @@ pub(crate) struct Metrics {
 impl Metrics {
     pub(crate) fn new() -> anyhow::Result<Self> {
         let opts = |name: &str, help: &str| Opts::new(format!("herald_controller_{name}"), help);
-        let plan = HistogramOpts::new("herald_controller_plan_seconds", "How long a plan takes.")
-            .buckets(vec![0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5]);
+        let plan =
+            HistogramOpts::new("herald_controller_plan_seconds", "How long a plan takes, of the whole or of a part.")
+                .buckets(vec![0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5]);
         let registry = Registry::new();
         let metrics = Self {
             election: ElectionMetrics::new(&registry).context("make the metrics of the election")?,
             webhook: WebhookMetrics::new(&registry).context("make the metrics of the webhook")?,
             registry,
             passes: IntCounter::with_opts(opts("passes_total", "Passes completed.")).context("make a counter")?,
-            plan: Histogram::with_opts(plan).context("make a histogram")?,
+            plan: HistogramVec::new(plan, &["of"]).context("make a histogram")?,
             steps: IntCounterVec::new(opts("steps_total", "Writes, by what and outcome."), &["action", "outcome"])
                 .context("make a counter")?,
             services: IntGauge::with_opts(opts("services", "Services that have a class.")).context("make a gauge")?,
@@ -128,9 +129,10 @@ impl Metrics {
         self.registry.register(Box::new(self.rejections.clone()))
     }
 
-    pub(crate) fn planned(&self, took: Duration, figures: Figures) {
+    /// `of` is `whole` or `part`.
+    pub(crate) fn planned(&self, of: &str, took: Duration, figures: Figures) {
         let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        self.plan.observe(took.as_secs_f64());
+        self.plan.with_label_values(&[of]).observe(took.as_secs_f64());
         self.services.set(gauge(figures.services as u64));
         self.addresses.with_label_values(&["wanted"]).set(gauge(figures.wanted));
         self.addresses.with_label_values(&["assigned"]).set(gauge(figures.assigned));

@@ -3,6 +3,9 @@
 //! Level-triggered: a change that comes while a pass runs is seen by the next one. A write that fails stops no other;
 //! after a pass with failures or conflicts the next comes by itself, later each time.
 //!
+//! What changed since a pass that went well is planned by itself ([`Planner`]): one Service among ten thousand need not
+//! wait until all of them have been looked at.
+//!
 //! Nothing is written outside a term ([`crate::leader`]). A standby follows everything and plans nothing. A term begins
 //! with a quorum read of the VirtualIPs, because the former leader's last ones may not have arrived here.
 
@@ -16,7 +19,7 @@ use std::{
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
 use lb_api::VirtualIP;
-use lb_plan::controller::{self, Configuration, Plan};
+use lb_plan::controller::{Configuration, Plan, Planner};
 use lb_store::{GetError, Listing, Rejection, Stopped, Store};
 use tokio::{
     sync::watch,
@@ -24,10 +27,17 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use crate::{inputs::Inputs, leader::Leadership, metrics::Metrics, view::View};
+use crate::{
+    inputs::{Inputs, Seen},
+    leader::Leadership,
+    metrics::Metrics,
+    view::View,
+};
 
+mod counters;
 mod write;
 
+use counters::Counters;
 use write::{Writes, Written};
 
 /// The first wait after a pass that could not write all it wanted; doubles up to [`LAST_RETRY`].
@@ -36,6 +46,9 @@ const LAST_RETRY: Duration = Duration::from_secs(30);
 
 /// How long an address is avoided that could not be created and is not listed either: somebody's unreadable file.
 const REFUSED: Duration = Duration::from_secs(60);
+
+/// The whole is planned at least this often, whatever was planned in parts.
+const WHOLE: Duration = Duration::from_secs(600);
 
 /// Wall clocks jump: a deadline is looked at again after this.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -54,6 +67,11 @@ pub(crate) struct Passes {
     leadership: Leadership,
     /// The term in which the VirtualIPs have been read by quorum.
     confirmed: Option<u64>,
+    planner: Planner,
+    /// What the planner remembers, and the term in which it was planned.
+    planned: Option<(u64, Seen)>,
+    planned_whole: Option<Instant>,
+    counters: Counters,
 }
 
 /// How a pass went.
@@ -61,12 +79,14 @@ pub(crate) struct Passes {
 struct Pass {
     written: Written,
     deadline: Option<Timestamp>,
+    /// Something is to be written later.
+    held_back: bool,
 }
 
 impl Pass {
     /// Whether another pass would find what this one found.
     fn is_settled(&self) -> bool {
-        self.written.done == 0 && self.written.conflicts == 0 && !self.written.interrupted
+        self.written.done == 0 && self.written.conflicts == 0 && !self.written.interrupted && !self.held_back
     }
 
     fn is_complete(&self) -> bool {
@@ -94,6 +114,10 @@ impl Passes {
             tries: 0,
             leadership,
             confirmed: None,
+            planner: Planner::default(),
+            planned: None,
+            planned_whole: None,
+            counters: Counters::default(),
         }
     }
 
@@ -151,7 +175,7 @@ impl Passes {
                     warn!("before the first write of a term: {error}");
                     self.show.send_modify(|view| view.synced = true);
                     let written = Written { interrupted: true, ..Written::default() };
-                    return Ok(Pass { written, deadline: None });
+                    return Ok(Pass { written, ..Pass::default() });
                 }
             }
         }
@@ -161,15 +185,14 @@ impl Passes {
     async fn pass(&mut self, term: u64, stop: &watch::Receiver<bool>) -> Result<Pass, Stopped> {
         // First the digest: the listings are at least as new. While some are older, a change is on its way.
         let digest = self.inputs.digest();
-        self.refused.retain(|_, since| since.elapsed() < REFUSED);
-        let refused: BTreeSet<IpAddr> = self.refused.keys().copied().collect();
-        let (snapshot, services) = self.inputs.snapshot(refused, Timestamp::now(), self.quarantine);
-        let started = Instant::now();
-        // A large plan must not keep the admin endpoint waiting. It panics only by a defect, and then all should end.
-        let plan =
-            tokio::task::spawn_blocking(move || controller::plan(&snapshot)).await.map_err(|_panicked| Stopped)?;
-        self.metrics.planned(started.elapsed(), plan.figures);
-        let pass = self.write(&plan, &services, term, stop).await?;
+        let seen = self.inputs.now();
+        let mut plan = self.plan(&seen, term).await?;
+        let held_back = self.counters.hold_back(&mut plan, Timestamp::now());
+        let services = Arc::clone(&seen.services);
+        self.planned = None;
+        let pass = Pass { held_back, ..self.write(&plan, &services, term, stop).await? };
+        // Only what was planned and written can be built upon.
+        self.planned = pass.is_complete().then_some((term, seen));
         self.store.sync().await?;
         self.metrics.passed();
         self.show.send_modify(|view| {
@@ -182,6 +205,32 @@ impl Passes {
             }
         });
         Ok(pass)
+    }
+
+    /// Plans what changed since the last pass, or the whole.
+    async fn plan(&mut self, seen: &Seen, term: u64) -> Result<Plan, Stopped> {
+        let (started, now) = (Instant::now(), Timestamp::now());
+        self.refused.retain(|_, since| since.elapsed() < REFUSED);
+        let is_due = self.planned_whole.is_none_or(|planned| planned.elapsed() >= WHOLE);
+        let before = self.planned.take().filter(|(of, _)| *of == term && self.refused.is_empty() && !is_due);
+        let changes = before.and_then(|(_, before)| seen.since(&before));
+        if let Some(plan) = changes.and_then(|changes| self.planner.near(changes, now)) {
+            self.metrics.planned("part", started.elapsed(), plan.figures);
+            return Ok(plan);
+        }
+        let refused: BTreeSet<IpAddr> = self.refused.keys().copied().collect();
+        let snapshot = self.inputs.snapshot(seen, refused, now, self.quarantine);
+        let mut planner = std::mem::take(&mut self.planner);
+        // A large plan must not keep the admin endpoint waiting. It panics only by a defect, and then all should end.
+        let planned = tokio::task::spawn_blocking(move || {
+            let plan = planner.whole(snapshot);
+            (planner, plan)
+        });
+        let (planner, plan) = planned.await.map_err(|_panicked| Stopped)?;
+        self.planner = planner;
+        self.planned_whole = Some(started);
+        self.metrics.planned("whole", started.elapsed(), plan.figures);
+        Ok(plan)
     }
 
     async fn write(
@@ -198,7 +247,7 @@ impl Passes {
         for failure in written.failures.iter().filter(|failure| !known.contains(failure)) {
             warn!("{failure}");
         }
-        Ok(Pass { written, deadline: plan.deadline })
+        Ok(Pass { written, deadline: plan.deadline, held_back: false })
     }
 
     /// Each rejection is logged once, when it appears.
