@@ -1,0 +1,275 @@
+//! What was heard: claims, answers and strangers on the segment, and the sessions of the other nodes.
+
+use std::time::Duration;
+
+use super::{
+    act::Context,
+    input::{Conflict, Input, Reading, Says, Sighting},
+    machine::Machine,
+    output::Output,
+    place::{Place, State, Stranger},
+    rules::Rule,
+    table::Happened,
+    timers::Timer,
+    world::{LinkState, NodeIx, PlaceIx, Standing, Verdict},
+};
+use crate::agent::{EntryKey, Mac, SegmentId};
+
+/// A stranger that was retreated from is taken for gone when it was not heard for so many intervals.
+const RETREAT: u32 = 6;
+
+impl Machine {
+    /// Takes one input. What follows from it is done by the next [`Self::poll`], but for giving way, which is decided here.
+    pub fn handle(&mut self, now: Duration, input: Input<'_>) {
+        match input {
+            Input::Sighting(sighting) => self.sighting(now, sighting),
+            Input::Yielded { key, generation } => self.yielded(now, key, generation),
+            Input::Session { segment, node, reading } => self.session(now, segment, node, reading),
+            Input::Heard { segment } => self.heard(now, segment),
+            Input::Health(health) => self.world.own.health = health,
+            Input::Lease(held) => self.world.own.lease = held,
+            Input::Drain(drain) => self.world.own.drain = drain,
+            Input::Late => self.verify_all(now),
+        }
+        self.update_own(now);
+    }
+
+    /// A copy of the announcement of `key` has been sent: rule 5's "I claimed".
+    pub fn announced(&mut self, now: Duration, key: EntryKey) {
+        let Some(ix) = self.places.find(key) else { return };
+        self.with_place(now, ix, |_, place| {
+            if let Some(hold) = place.hold_mut() {
+                hold.announced_at = now;
+            }
+        });
+    }
+
+    fn heard(&mut self, now: Duration, id: SegmentId) {
+        let Some(segment) = self.world.segment_mut(id) else { return };
+        segment.heard_at = now;
+        if matches!(segment.link, LinkState::Quiet { .. }) {
+            segment.link = LinkState::Usable;
+            self.segment_dirty(id);
+        }
+    }
+
+    pub(super) fn segment_dirty(&mut self, id: SegmentId) {
+        self.dirty.extend(self.places.iter().filter(|(_, place)| place.key.segment == id).map(|(ix, _)| ix));
+    }
+
+    fn sighting(&mut self, now: Duration, sighting: Sighting) {
+        let Some(segment) = self.world.segment(sighting.key.segment) else { return };
+        if sighting.mac == segment.mac {
+            return;
+        }
+        let node = segment.by_mac.get(&sighting.mac).copied();
+        self.heard(now, sighting.key.segment);
+        if let Some(node) = node {
+            self.peer_heard(now, sighting.key.segment, node);
+        }
+        let Some(ix) = self.places.find(sighting.key) else { return };
+        self.with_place(now, ix, |context, place| match (node, sighting.says) {
+            (Some(node), Says::Claim { yielded }) => context.claim(place, node, sighting.mac, yielded),
+            (Some(node), Says::Answer) => context.answer(place, node),
+            (None, _) => context.stranger(place, sighting.mac),
+        });
+        self.dirty.insert(ix);
+    }
+
+    fn yielded(&mut self, now: Duration, key: EntryKey, generation: u32) {
+        let Some(ix) = self.places.find(key) else { return };
+        self.with_place(now, ix, |context, place| {
+            if place.hold().is_some_and(|hold| hold.generation <= generation) {
+                context.step(place, Happened::Yielded);
+            }
+        });
+    }
+
+    fn peer_heard(&mut self, now: Duration, id: SegmentId, node: NodeIx) {
+        let timing = self.world.timing;
+        let Some(peer) = self.world.peer_mut(id, node) else { return };
+        let asked = matches!(peer.verdict, Verdict::Asking { .. });
+        if peer.is_heard(now, &timing) {
+            self.dirty.extend(&peer.places);
+            self.counters.silent_answered += u64::from(asked);
+        }
+        if let Verdict::Answered { until } = peer.verdict {
+            self.timers.set(Timer::Peer(id, node), Some(until));
+        }
+    }
+
+    fn session(&mut self, now: Duration, id: SegmentId, name: &str, reading: Reading) {
+        let Some(node) = self.world.find(name) else { return };
+        let before = self.world.standing(id, node);
+        let Some(segment) = self.world.segment_mut(id) else { return };
+        let was = std::mem::replace(&mut segment.peer(node).reading, reading);
+        if was == reading {
+            return;
+        }
+        segment.peer(node).verdict = Verdict::Open;
+        segment.up -= u32::from(was == Reading::Up);
+        segment.up += u32::from(reading == Reading::Up);
+        let first = segment.up == 1;
+        self.timers.set(Timer::Peer(id, node), None);
+        if matches!(reading, Reading::Up | Reading::AdminDown) {
+            self.heard(now, id);
+        }
+        if before != self.world.standing(id, node) {
+            self.peer_dirty(id, node);
+        }
+        if reading == Reading::Up {
+            self.turned_up(now, id, node, first);
+        }
+    }
+
+    pub(super) fn peer_dirty(&mut self, id: SegmentId, node: NodeIx) {
+        if let Some(peer) = self.world.peer_mut(id, node) {
+            self.dirty.extend(&peer.places);
+        }
+    }
+
+    /// Rule 6. A node above may hold the address as well: it is asked before anything is announced, because an
+    /// announcement would take it away.
+    fn turned_up(&mut self, now: Duration, id: SegmentId, node: NodeIx, first: bool) {
+        let is_above = |place: &Place| place.above().contains(&node);
+        let concerned = |place: &Place| place.key.segment == id && place.hold().is_some() && (first || is_above(place));
+        let held: Vec<PlaceIx> = self.places.iter().filter(|(_, place)| concerned(place)).map(|(ix, _)| ix).collect();
+        for ix in held {
+            self.with_place(now, ix, |context, place| {
+                if is_above(place) {
+                    context.verify_soon(place);
+                }
+                if first {
+                    context.refresh_soon(place);
+                }
+            });
+        }
+    }
+
+    /// Begins to ask a silent node (rule 2), unless it is being asked.
+    pub(super) fn begin_to_ask(&mut self, now: Duration, id: SegmentId, node: NodeIx) {
+        let Some(peer) = self.world.peer_mut(id, node) else { return };
+        if peer.verdict == Verdict::Open {
+            peer.verdict = Verdict::Asking { asked: 0, due: now };
+            self.peer_due(now, id, node);
+        }
+    }
+
+    pub(super) fn peer_due(&mut self, now: Duration, id: SegmentId, node: NodeIx) {
+        let timing = self.world.timing;
+        let Some(peer) = self.world.peer_mut(id, node) else { return };
+        let mac = peer.mac;
+        peer.verdict = match peer.verdict {
+            Verdict::Asking { asked, due } if due <= now && asked < timing.ask_count => {
+                Verdict::Asking { asked: asked + 1, due: now + timing.ask_every }
+            }
+            Verdict::Asking { due, .. } if due <= now => Verdict::Dead,
+            Verdict::Answered { until } if until <= now => Verdict::Open,
+            Verdict::Open | Verdict::Asking { .. } | Verdict::Answered { .. } | Verdict::Dead => return,
+        };
+        match peer.verdict {
+            Verdict::Asking { due, .. } => {
+                self.timers.set(Timer::Peer(id, node), Some(due));
+                let keys = self.addresses_of(id, node);
+                self.counters.probes += keys.len() as u64;
+                self.out.extend(keys.into_iter().map(|key| Output::Probe { key, to: mac }));
+            }
+            Verdict::Dead | Verdict::Open | Verdict::Answered { .. } => {
+                self.counters.silent_dead += u64::from(peer.verdict == Verdict::Dead);
+                self.peer_dirty(id, node);
+            }
+        }
+    }
+}
+
+impl Context<'_> {
+    /// Rule 5: who hears, gives way.
+    fn claim(&mut self, place: &mut Place, node: NodeIx, mac: Mac, yielded: Option<u32>) {
+        let timing = self.world.timing;
+        if !self.world.rules.has(Rule::Yield) {
+            return;
+        }
+        let Some(hold) = place.hold() else {
+            let other = place.holder.is_none_or(|seen| seen.node != node);
+            place.note_holder(self.now, node, &timing);
+            if let (Some(audit), true) = (&mut place.audit, other) {
+                audit.unanswered = 0;
+                audit.due = self.now + timing.verify;
+            }
+            self.watch(place);
+            return self.step(place, Happened::Claim { tie: false });
+        };
+        if yielded.is_some_and(|generation| generation < hold.generation) {
+            return; // It came before this node took, and the other has heard that.
+        }
+        self.counters.claims_heard += 1;
+        let mine = self.world.segment(place.key.segment).map(|segment| segment.mac);
+        let tie = self.now < hold.announced_at + timing.tie && mine.is_some_and(|mine| mine < mac);
+        if !tie {
+            self.lose_to(place, node);
+        }
+        self.step(place, Happened::Claim { tie });
+    }
+
+    /// Notes to whom the address goes.
+    fn lose_to(&mut self, place: &mut Place, node: NodeIx) {
+        let timing = self.world.timing;
+        place.note_holder(self.now, node, &timing);
+        place.promoted = false;
+        if self.is_mine(place, node) {
+            place.hold_down.lose(self.now, &timing);
+        }
+    }
+
+    /// Whether this node may take the address from that one (rule 3).
+    fn is_mine(&self, place: &Place, node: NodeIx) -> bool {
+        place.is_below_me(node) || self.world.standing(place.key.segment, node) == Standing::Leaving
+    }
+
+    fn answer(&mut self, place: &mut Place, node: NodeIx) {
+        let timing = self.world.timing;
+        let mine = self.is_mine(place, node);
+        match place.hold() {
+            Some(hold) => {
+                self.counters.duplicates += 1;
+                if !mine || hold.contested {
+                    self.lose_to(place, node);
+                }
+            }
+            None => {
+                place.note_holder(self.now, node, &timing);
+                self.answered(place);
+                self.watch(place);
+            }
+        }
+        self.step(place, Happened::Answer { mine });
+    }
+
+    /// Rule 9.
+    fn stranger(&mut self, place: &mut Place, mac: Mac) {
+        if !self.world.rules.has(Rule::Strangers) {
+            return;
+        }
+        self.counters.strangers += 1;
+        let interval = self.world.timing.stranger;
+        let settled = self.world.timing.verify;
+        let before = place.stranger.filter(|stranger| stranger.mac == mac);
+        let mut stranger = before.unwrap_or(Stranger { mac, announced_at: None, retreat_until: Duration::ZERO });
+        let persists = stranger.announced_at.is_some_and(|at| self.now >= at + settled && self.now < at + interval);
+        let retreats = place.terms.conflict == Conflict::Retreat;
+        let looking = matches!(place.state, State::Look { .. });
+        let retreating = self.now < stranger.retreat_until;
+        if retreats && (persists || looking || retreating) {
+            stranger.retreat_until = self.now + interval * RETREAT;
+        }
+        if looking && stranger.announced_at.is_none_or(|at| self.now >= at + interval) {
+            stranger.announced_at = Some(self.now);
+            self.out.push(Output::Stranger { key: place.key, mac });
+        }
+        place.stranger = Some(stranger);
+        if retreats {
+            self.answered(place);
+        }
+        self.step(place, Happened::Stranger);
+    }
+}

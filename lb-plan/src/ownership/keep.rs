@@ -1,0 +1,135 @@
+//! What is due at an address by time alone: the look before a take, refreshes and questions of a holder, audits.
+
+use std::time::Duration;
+
+use super::{
+    act::Context,
+    judge,
+    output::{Copies, Output},
+    place::{Place, State},
+    rules::Rule,
+    table::Happened,
+    timing::Timing,
+    world::ME,
+};
+use crate::agent::Mac;
+
+impl Context<'_> {
+    /// Asks the segment for an address that is about to be taken.
+    pub(super) fn look(&mut self, place: &mut Place) {
+        let timing = self.world.timing;
+        let State::Look { asked, due } = &mut place.state else { return };
+        if *due > self.now {
+            return;
+        }
+        if *asked >= timing.look_count {
+            return self.step(place, Happened::LookEnded);
+        }
+        *asked += 1;
+        *due = self.now + timing.look_every;
+        self.probe(place, None);
+    }
+
+    /// Announces again, and asks whether somebody else answers (rule 6).
+    pub(super) fn keep(&mut self, place: &mut Place) {
+        let now = self.now;
+        let Some(hold) = place.hold_mut() else { return };
+        if hold.verify_at.is_some_and(|due| due <= now) {
+            hold.verify_at = None;
+            self.hush_if_deaf(place);
+            self.probe(place, None);
+        }
+        if place.hold().is_some_and(|hold| hold.refresh_at <= now) {
+            self.refresh(place);
+        }
+    }
+
+    /// Nobody at all was heard since the take: the silence may be this node's own. One announcement was due to the
+    /// others; more would take the address from them again and again.
+    fn hush_if_deaf(&mut self, place: &Place) {
+        let recent = self.now < place.since + self.world.timing.verify * 2;
+        let segment = self.world.segment(place.key.segment);
+        if recent && segment.is_some_and(|segment| segment.up == 0 && segment.heard_at <= place.since) {
+            self.out.push(Output::Hush { key: place.key });
+        }
+    }
+
+    fn refresh(&mut self, place: &mut Place) {
+        let timing = self.world.timing;
+        let first = place.rank(ME) == Some(0);
+        let period = if first { timing.refresh_slow } else { timing.refresh_fast };
+        let deaf = self.world.segment(place.key.segment).is_none_or(|segment| segment.is_deaf(self.now, &timing));
+        let due = self.now + Timing::spread(period, self.ix);
+        if let Some(hold) = place.hold_mut() {
+            hold.refresh_at = due;
+            hold.contested = false;
+        }
+        if !deaf && self.world.rules.has(Rule::Refresh) {
+            self.announce(place);
+        }
+    }
+
+    /// Asks for its own address soon.
+    pub(super) fn verify_soon(&mut self, place: &mut Place) {
+        let due = self.now + Duration::from_millis(5) * (self.ix % 16);
+        let asks = self.world.rules.has(Rule::Refresh);
+        if let (Some(hold), true) = (place.hold_mut(), asks) {
+            hold.verify_at = Some(hold.verify_at.map_or(due, |earlier| earlier.min(due)));
+        }
+    }
+
+    /// Announces again soon; after an answer to the question that is due, if there is one.
+    pub(super) fn refresh_soon(&mut self, place: &mut Place) {
+        let patience = self.world.timing.audit_probe;
+        let now = self.now;
+        if let Some(hold) = place.hold_mut() {
+            let due = hold.verify_at.map_or(now, |verify| verify + patience);
+            hold.refresh_at = hold.refresh_at.min(due);
+        }
+    }
+
+    /// Asks whether the address is answered, and takes it if it is not (rule 7).
+    pub(super) fn audit(&mut self, place: &mut Place) {
+        let timing = self.world.timing;
+        let Some(audit) = place.audit.filter(|audit| audit.due <= self.now) else { return };
+        if audit.unanswered >= timing.audit_count * judge::standby(self.world, place) {
+            self.answered(place);
+            return self.step(place, Happened::Silence);
+        }
+        let to = judge::believed_holder(self.world, place).filter(|_| audit.unanswered == 0);
+        let mac = to.and_then(|node| self.mac_of(place, node));
+        self.counters.audits += u64::from(audit.unanswered == 0);
+        self.probe(place, mac);
+        if let Some(audit) = &mut place.audit {
+            audit.unanswered += 1;
+            audit.due = self.now + timing.audit_probe;
+        }
+    }
+
+    /// Somebody answered: the audit ends, and the next one is a period away.
+    pub(super) fn answered(&mut self, place: &mut Place) {
+        let period = self.world.timing.audit_every * judge::standby(self.world, place);
+        if let Some(audit) = &mut place.audit {
+            audit.unanswered = 0;
+            audit.due = self.now + Timing::spread(period, self.ix);
+        }
+    }
+
+    fn mac_of(&self, place: &Place, node: u16) -> Option<Mac> {
+        self.world.segment(place.key.segment)?.peers.get(&node)?.mac
+    }
+
+    fn probe(&mut self, place: &Place, to: Option<Mac>) {
+        self.counters.probes += 1;
+        self.out.push(Output::Probe { key: place.key, to });
+    }
+
+    /// Announces the whole series again: this node's MAC is another.
+    pub(super) fn announce_series(&mut self, place: &mut Place) {
+        let now = self.now;
+        if let Some(hold) = place.hold_mut() {
+            hold.announced_at = now;
+            self.out.push(Output::Announce { key: place.key, copies: Copies::Series });
+        }
+    }
+}

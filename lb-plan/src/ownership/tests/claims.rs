@@ -1,0 +1,210 @@
+//! Rules 5 and 6: who hears gives way; and the ways in which two holders find each other.
+
+use super::*;
+
+fn holder(name: &str, ranking: &[&str]) -> Node1 {
+    let mut node = Node1::ready(name);
+    node.rank(1, ranking);
+    for above in ranking.iter().take_while(|other| **other != name) {
+        node.session(above, Reading::AdminDown);
+    }
+    node.pass(ms(100));
+    assert!(node.holds(1));
+    node.pass(ms(400));
+    node
+}
+
+#[test]
+fn holder_that_hears_a_claim_gives_way_and_asks_soon_whether_the_other_answers() {
+    let mut node = holder("a", &["a", "b"]);
+
+    node.claim("b", 1);
+    let outputs = node.pass(ms(500));
+
+    assert!(outputs.contains(&Output::Suppress { key: key(1) }));
+    assert_eq!(node.holding(1), Err(WhyNot::HoldDown));
+    assert_eq!(probes(&outputs).first(), Some(&Some(mac("b"))));
+}
+
+#[test]
+fn of_two_simultaneous_claims_the_lower_mac_keeps_with_a_higher_generation_and_the_other_gives_way() {
+    let mut low = Node1::ready("a");
+    low.rank(1, &["a", "b"]);
+    low.pass(ms(100));
+    let before = low.machine.answer(key(1));
+    low.claim("b", 1);
+    let outputs = low.poll();
+    assert!(low.machine.answer(key(1)) > before);
+    assert!(outputs.contains(&Output::Announce { key: key(1), copies: Copies::One }), "{outputs:?}");
+
+    let mut high = Node1::ready("b");
+    high.rank(1, &["b", "a"]);
+    high.pass(ms(100));
+    high.claim("a", 1);
+    high.poll();
+    assert!(!high.holds(1));
+}
+
+#[test]
+fn every_copy_that_goes_out_counts_as_a_claim_of_that_moment() {
+    let mut node = holder("a", &["a", "b"]);
+    node.machine.announced(node.now, key(1));
+    node.now += ms(200);
+
+    node.claim("b", 1);
+
+    assert!(node.holds(1));
+    assert_eq!(node.machine.counters().claims_withstood, 1);
+}
+
+#[test]
+fn claim_that_came_before_the_take_does_not_end_it() {
+    let mut node = holder("a", &["a", "b"]);
+
+    node.sight("b", 1, Says::Claim { yielded: Some(0) });
+
+    assert!(node.holds(1));
+}
+
+#[test]
+fn who_gave_way_to_a_node_below_takes_back_after_a_hold_down_that_doubles() {
+    let mut node = holder("a", &["a", "b"]);
+    node.machine.world.timing.moves_planned = 100;
+    node.machine.world.timing.moves_most = 100;
+    node.session("b", Reading::Up);
+    for seconds in [5, 10] {
+        node.claim("b", 1);
+        node.pass_answered(Duration::from_secs(seconds) - ms(100), |_| Some("b"));
+        assert_eq!(node.holding(1), Err(WhyNot::HoldDown), "{seconds} s");
+        node.pass_answered(ms(200), |_| Some("b"));
+        assert!(node.holds(1), "{seconds} s: {:?}", node.holding(1));
+        node.pass(ms(400));
+    }
+}
+
+#[test]
+fn who_gave_way_to_a_node_below_does_not_wait_when_that_dies() {
+    let mut node = holder("a", &["a", "b"]);
+    node.session("b", Reading::Up);
+    node.claim("b", 1);
+    node.pass_answered(ms(100), |_| Some("b"));
+
+    node.session("b", Reading::Down);
+    node.pass(ms(100));
+
+    assert_eq!(node.holding(1), Ok(Why::Silent));
+}
+
+#[test]
+fn holder_that_is_not_first_announces_every_5_s_and_the_first_every_60_s() {
+    for (name, ranking, least, most) in [("b", &["a", "b"][..], 11, 16), ("a", &["a", "b"][..], 1, 3)] {
+        let mut node = holder(name, ranking);
+        let mut copies = 0;
+        for _ in 0..60 {
+            node.input(Input::Heard { segment: SEGMENT });
+            copies += announcements(&node.pass(Duration::from_secs(1)));
+        }
+        assert!((least..=most).contains(&copies), "{name}: {copies}");
+    }
+}
+
+#[test]
+fn holder_that_hears_nobody_at_all_announces_nothing() {
+    let mut node = holder("b", &["a", "b"]);
+    node.session("a", Reading::Down);
+
+    let outputs = node.pass(Duration::from_secs(30));
+
+    assert_eq!(announcements(&outputs), 0);
+    assert!(node.holds(1));
+}
+
+#[test]
+fn taker_asks_300_ms_later_who_else_answers_and_gives_way_if_it_still_does() {
+    let mut node = Node1::ready("b");
+    node.rank(1, &["a", "b"]);
+    node.session("a", Reading::AdminDown);
+    node.poll();
+    assert!(node.holds(1));
+
+    let outputs = node.pass_answered(ms(310), |_| Some("a"));
+    assert_eq!(announcements(&outputs), 1, "it says it once more: the other may not have heard");
+    assert!(node.holds(1));
+
+    node.pass_answered(ms(310), |_| Some("a"));
+    assert_eq!(node.holding(1), Err(WhyNot::HoldDown));
+}
+
+#[test]
+fn holder_lets_go_when_a_node_above_is_up_again_and_answers() {
+    let mut node = holder("b", &["a", "b"]);
+    node.session("a", Reading::Up);
+
+    node.pass_answered(ms(100), |_| Some("a"));
+
+    assert_eq!(node.holding(1), Err(WhyNot::NodeAbove));
+}
+
+#[test]
+fn holder_says_it_once_more_before_it_gives_way_to_a_node_below_that_answers() {
+    let mut node = holder("a", &["a", "b"]);
+    node.input(Input::Late);
+    let outputs = node.pass_answered(ms(100), |_| Some("b"));
+    assert_eq!(announcements(&outputs), 1);
+    assert!(node.holds(1));
+
+    node.pass_answered(ms(310), |_| Some("b"));
+    assert_eq!(node.holding(1), Err(WhyNot::HoldDown));
+}
+
+#[test]
+fn holder_asks_when_a_node_above_turns_up_before_it_announces() {
+    let mut node = holder("b", &["a", "b"]);
+    node.session("a", Reading::Up);
+
+    let outputs = node.pass(ms(300));
+    let of_note = |output: &&Output| matches!(output, Output::Probe { .. } | Output::Announce { .. });
+    let order: Vec<&Output> = outputs.iter().filter(of_note).collect();
+    assert!(matches!(order[..], [Output::Probe { .. }, Output::Announce { copies: Copies::One, .. }]), "{order:?}");
+    assert!(node.holds(1), "nobody else answered, and nobody else claimed");
+}
+
+#[test]
+fn late_loop_asks_for_all_that_it_holds() {
+    let mut node = holder("a", &["a", "b"]);
+    node.pass(Duration::from_secs(4));
+    node.now += Duration::from_secs(120);
+
+    let outputs = node.poll();
+
+    assert_eq!(probes(&outputs), [None]);
+}
+
+#[test]
+fn entry_that_the_program_yielded_without_an_event_is_given_up() {
+    let mut node = holder("a", &["a", "b"]);
+    let generation = node.machine.answer(key(1)).expect("held");
+
+    node.input(Input::Yielded { key: key(1), generation: generation - 1 });
+    assert!(node.holds(1));
+    node.input(Input::Yielded { key: key(1), generation });
+    assert!(!node.holds(1));
+}
+
+#[test]
+fn moves_of_an_address_stay_below_what_a_fabric_calls_a_duplicate() {
+    let mut node = holder("a", &["a", "b"]);
+    let mut takes = 0;
+    for _ in 0..170 {
+        if node.holds(1) {
+            node.pass(ms(400));
+            node.claim("b", 1);
+        } else {
+            node.claim("b", 1);
+        }
+        let outputs = node.pass_answered(Duration::from_secs(1), |_| Some("b"));
+        takes += outputs.iter().filter(|output| matches!(output, Output::Answer { .. })).count();
+    }
+    assert_eq!(takes, 1, "there and back, twice, is four");
+    assert_eq!(node.holding(1), Err(WhyNot::Capped));
+}
