@@ -6,6 +6,7 @@
 //! VirtualIPs ──► ownership::decide, one address at a time ┘
 //! VirtualIPs not listed any more ──► leave: how long they still count
 //! newly held addresses ──► announce: when to send which copy ──► frame: the bytes
+//! LoadBalancerNodes ──► peers: where the other nodes stand
 //! SIGTERM, Node, DaemonSet ──► departure: hand over, or let go
 //! ```
 //!
@@ -16,6 +17,7 @@ pub mod announce;
 pub mod departure;
 pub mod frame;
 pub mod leave;
+pub mod peers;
 pub mod plan;
 pub mod table;
 pub mod topology;
@@ -23,6 +25,7 @@ pub mod topology;
 pub use departure::Departure;
 pub use frame::Mac;
 pub use leave::{Leaving, Presence};
+pub use peers::Peer;
 pub use plan::{Groups, Held, NodePlan, Problem, Snapshot, plan};
 pub use table::{Action, EntryKey, Operation, Role, Segment, SegmentId, SegmentKey, Table};
 pub use topology::{Config, Kind, Link, NamePatterns, Station, Topology};

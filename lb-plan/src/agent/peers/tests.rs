@@ -1,0 +1,122 @@
+use lb_api::{LoadBalancerNodeSpec, LoadBalancerNodeStatus};
+
+use super::*;
+use crate::agent::{Config, Kind};
+
+const MAC: Mac = [2, 0, 0, 0, 0, 1];
+
+fn link(index: u32, addresses: &[&str]) -> Link {
+    Link {
+        index,
+        name: format!("eth{index}"),
+        mac: Some([2, 0, 0, 0, 0, u8::try_from(index).expect("small")]),
+        speaks_arp: true,
+        up: true,
+        carrier: true,
+        kind: Kind::Plain,
+        master: None,
+        addresses: addresses.iter().map(|text| text.parse().expect("a network")).collect(),
+    }
+}
+
+fn interface(index: u32, mac: &str, carrier: bool, addresses: &[&str]) -> Interface {
+    Interface {
+        name: format!("ens{index}"),
+        index,
+        mac: mac.into(),
+        addresses: addresses.iter().map(ToString::to_string).collect(),
+        carrier,
+        ..Interface::default()
+    }
+}
+
+fn node(name: &str, interfaces: Vec<Interface>) -> LoadBalancerNode {
+    let mut node = LoadBalancerNode::new(name, LoadBalancerNodeSpec {});
+    node.status = Some(LoadBalancerNodeStatus { discriminator: 7, interfaces, ..LoadBalancerNodeStatus::default() });
+    node
+}
+
+fn met(links: &[Link], nodes: &[LoadBalancerNode]) -> Vec<Peer> {
+    let topology = Topology::of(links, &Config::default());
+    let by_index = links.iter().map(|link| (link.index, link)).collect();
+    peers("me", &topology, &by_index, nodes.iter())
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+#[test]
+fn node_stands_where_it_shares_an_on_link_network_whatever_its_interface_is_called() {
+    let links = [link(2, &["192.0.2.1/24", "2001:db8::1/64"]), link(3, &["198.51.100.1/24"])];
+    let other = node("b", vec![interface(9, "02:00:00:00:00:01", true, &["192.0.2.2/24", "2001:db8::2/64"])]);
+
+    let peers = met(&links, &[other]);
+
+    let expected = Peer {
+        name: "b".into(),
+        discriminator: NonZeroU32::new(7),
+        macs: vec![(2, MAC)],
+        paths: [(2, Path { ifindex: 2, ours: ip("192.0.2.1"), theirs: ip("192.0.2.2") })].into(),
+    };
+    assert_eq!(peers, [expected]);
+}
+
+#[test]
+fn without_a_common_ipv4_network_the_way_is_ipv6() {
+    let links = [link(2, &["192.0.2.1/24", "2001:db8::1/64"])];
+    let other = node("b", vec![interface(2, "02:00:00:00:00:01", true, &["10.0.0.2/24", "2001:db8::2/64"])]);
+
+    let peers = met(&links, &[other]);
+
+    assert_eq!(peers[0].paths[&2], Path { ifindex: 2, ours: ip("2001:db8::1"), theirs: ip("2001:db8::2") });
+}
+
+#[test]
+fn link_local_addresses_and_host_routes_put_nobody_on_a_segment() {
+    let links = [link(2, &["192.0.2.1/32", "fe80::1/64"])];
+    let other = node("b", vec![interface(2, "02:00:00:00:00:01", true, &["192.0.2.1/32", "fe80::2/64"])]);
+
+    let peers = met(&links, &[other]);
+
+    assert_eq!((peers[0].macs.len(), peers[0].paths.len()), (0, 0));
+}
+
+#[test]
+fn of_two_interfaces_on_a_segment_the_one_that_runs_comes_first_and_both_are_known() {
+    let links = [link(2, &["192.0.2.1/24"])];
+    let down = interface(2, "02:00:00:00:00:0a", false, &["192.0.2.2/24"]);
+    let up = interface(3, "02:00:00:00:00:0b", true, &["192.0.2.3/24"]);
+
+    let peers = met(&links, &[node("b", vec![down, up])]);
+
+    assert_eq!(peers[0].macs, [(2, [2, 0, 0, 0, 0, 0xb]), (2, [2, 0, 0, 0, 0, 0xa])]);
+    assert_eq!(peers[0].paths[&2].theirs, ip("192.0.2.3"));
+}
+
+#[test]
+fn this_node_itself_and_one_that_has_told_nothing_are_no_peers() {
+    let links = [link(2, &["192.0.2.1/24"])];
+    let me = node("me", vec![interface(2, "02:00:00:00:00:02", true, &["192.0.2.1/24"])]);
+
+    assert_eq!(met(&links, &[me, LoadBalancerNode::new("b", LoadBalancerNodeSpec {})]), []);
+}
+
+#[test]
+fn what_cannot_be_read_costs_itself_only() {
+    let links = [link(2, &["192.0.2.1/24"])];
+    let odd = interface(2, "02:00:00:00:00", true, &["192.0.2.2/24"]);
+    let half = interface(3, "02:00:00:00:00:01", true, &["nonsense", "192.0.2.3/24"]);
+
+    let peers = met(&links, &[node("b", vec![odd, half])]);
+
+    assert_eq!(peers[0].macs, [(2, MAC)]);
+    assert_eq!(peers[0].paths[&2].theirs, ip("192.0.2.3"));
+}
+
+#[test]
+fn discriminator_is_fnv_1a_of_the_name() {
+    // Test vector of the algorithm's authors for 32 bits: "foobar".
+    assert_eq!(discriminator("foobar").get(), 0xbf9c_f968);
+    assert_ne!(discriminator("node-1"), discriminator("node-2"));
+}
