@@ -3,7 +3,11 @@
 use anyhow::Context;
 use aya::maps::{Map, MapData, PerCpuArray};
 use lb_api::node::LeaseState;
-use lb_common::{abi, outcome};
+use lb_common::{
+    abi,
+    event::{Budget, Kind},
+    outcome,
+};
 use prometheus::{
     Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     core::{Collector, Desc},
@@ -17,6 +21,7 @@ use crate::{view::View, xdp::pins::Pins};
 pub(crate) fn registry(pins: &Pins, view: watch::Receiver<View>) -> anyhow::Result<Registry> {
     let registry = Registry::new();
     registry.register(Box::new(Frames::open(pins)?)).context("register the frame counters")?;
+    registry.register(Box::new(Lost::open(pins)?)).context("register the counters of lost events")?;
     registry.register(Box::new(Agent { view })).context("register the agent's metrics")?;
     Ok(registry)
 }
@@ -112,6 +117,7 @@ fn families(view: &View) -> prometheus::Result<Vec<MetricFamily>> {
         counter.inc_by(value);
         families.extend(counter.collect());
     }
+    families.extend(events(&view.counters.events)?.collect());
     let durations = [
         ("herald_agent_pass_seconds", "How long the last pass took.", view.pass_took),
         ("herald_agent_plan_seconds", "How long the last pass took that planned anew.", view.plan_took),
@@ -129,4 +135,53 @@ fn families(view: &View) -> prometheus::Result<Vec<MetricFamily>> {
     }
     families.extend(attach.collect());
     Ok(families)
+}
+
+/// What the kernel program told.
+fn events(counts: &[u64]) -> prometheus::Result<IntCounterVec> {
+    let options = Opts::new(
+        "herald_agent_events_total",
+        "Frames of others that concern our addresses, as the kernel program told.",
+    );
+    let counter = IntCounterVec::new(options, &["kind"])?;
+    for (kind, count) in Kind::ALL.iter().zip(counts) {
+        counter.with_label_values(&[kind.name()]).inc_by(*count);
+    }
+    Ok(counter)
+}
+
+/// What the kernel program did not tell, for want of room or of budget. Lives as long as the pinned map.
+struct Lost {
+    budgets: PerCpuArray<MapData, Budget>,
+    counter: IntCounterVec,
+}
+
+impl Lost {
+    fn open(pins: &Pins) -> anyhow::Result<Self> {
+        let path = pins.map(abi::name::BUDGETS);
+        let data = MapData::from_pin(&path).with_context(|| format!("open the pinned map {}", path.display()))?;
+        let budgets = PerCpuArray::try_from(Map::PerCpuArray(data)).context("the budgets are of another type")?;
+        Ok(Self { budgets, counter: lost_counter()? })
+    }
+}
+
+fn lost_counter() -> prometheus::Result<IntCounterVec> {
+    let options = Opts::new("herald_agent_events_lost_total", "Events that the kernel program could not tell.");
+    IntCounterVec::new(options, &["kind"])
+}
+
+impl Collector for Lost {
+    fn desc(&self) -> Vec<&Desc> {
+        self.counter.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let Ok(counter) = lost_counter() else { return Vec::new() };
+        for kind in Kind::ALL {
+            if let Ok(budgets) = self.budgets.get(&(kind as u32), 0) {
+                counter.with_label_values(&[kind.name()]).inc_by(budgets.iter().map(|budget| budget.lost).sum());
+            }
+        }
+        counter.collect()
+    }
 }

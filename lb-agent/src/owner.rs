@@ -7,6 +7,7 @@
 mod lease;
 mod leave;
 mod pass;
+mod sightings;
 mod stop;
 pub(crate) mod thread;
 
@@ -30,7 +31,7 @@ use crate::{
     net::{Requests, events::Events, links, links::Observed, sysctl::Sysctls},
     undo::Undo,
     view::{Counters, View},
-    xdp::{attach::Attachments, lease::Keeper, object::Object, pins::Pins, tables::Tables},
+    xdp::{attach::Attachments, events, lease::Keeper, object::Object, pins::Pins, stations::Stations, tables::Tables},
 };
 
 /// A pass runs at least this often: the lease is renewed with it.
@@ -49,6 +50,8 @@ pub(crate) struct Owner {
     pins: Pins,
     object: Object,
     tables: Tables,
+    stations: Stations,
+    told: events::Events,
     keeper: Keeper,
     attachments: Attachments,
     host: HostSettings,
@@ -107,7 +110,7 @@ impl Owner {
         virtual_ips: Reflector<VirtualIP>,
         published: watch::Sender<View>,
     ) -> anyhow::Result<Self> {
-        let (object, maps) = Object::load(&pins, args.object.as_deref(), args.ebpf_log)?;
+        let (mut object, maps) = Object::load(&pins, args.object.as_deref(), args.ebpf_log)?;
         let standing = lease::standing(&maps)?;
         let keeper = Keeper::found(standing, clock::nanos(clock::monotonic()));
         tracing::info!(
@@ -118,6 +121,8 @@ impl Owner {
         Ok(Self {
             config: Config { exclude: args.exclude_interfaces.clone() },
             tables: Tables::read(maps, keeper.epoch())?,
+            stations: object.stations()?,
+            told: object.events()?,
             attachments: Attachments::new(pins.clone(), args.mode),
             host: HostSettings::new(undo, Sysctls::at(&args.places.proc_sys_net)),
             announcer: Announcer::open().context("open the packet socket for announcements")?,
@@ -158,12 +163,20 @@ impl Owner {
         loop {
             self.pass().await;
             let wake = Instant::now() + self.idle();
-            tokio::select! {
-                biased;
-                departure = &mut stop => return self.stop(departure).await,
-                changed = self.virtual_ips.changed() => changed.context("follow the VirtualIPs")?,
-                event = self.events.changed() => self.link_event(event)?,
-                () = tokio::time::sleep_until(wake) => {}
+            loop {
+                tokio::select! {
+                    biased;
+                    departure = &mut stop => return self.stop(departure).await,
+                    changed = self.virtual_ips.changed() => changed.context("follow the VirtualIPs")?,
+                    event = self.events.changed() => self.link_event(event)?,
+                    event = self.told.next() => {
+                        self.sighted(&event.context("read the kernel program's events")?);
+                        // Nothing here decides by it yet, so no pass is due.
+                        continue;
+                    }
+                    () = tokio::time::sleep_until(wake) => {}
+                }
+                break;
             }
         }
     }
@@ -196,6 +209,7 @@ impl Owner {
         if self.seen.looked && !self.seen.stale && now < self.seen.audited_at + AUDIT {
             return Links::NotRead;
         }
+        self.audit_events();
         match links::dump(&self.requests).await {
             Ok(observed) => {
                 self.seen.stale = false;

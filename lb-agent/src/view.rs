@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use lb_api::node::{Interface, LeaseState};
-use lb_common::lease::Millis;
+use lb_common::{event::Kind, lease::Millis};
 use lb_plan::agent::Held;
 use serde::Serialize;
 
@@ -50,4 +50,6 @@ pub(crate) struct Counters {
     pub(crate) announcement_errors: u64,
     pub(crate) lease_losses: u64,
     pub(crate) errors: u64,
+    /// What the kernel program told, by kind.
+    pub(crate) events: [u64; Kind::ALL.len()],
 }

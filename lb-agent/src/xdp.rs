@@ -6,10 +6,13 @@
 pub(crate) mod attach;
 pub(crate) mod convert;
 mod detach;
+pub(crate) mod events;
 pub(crate) mod filter;
 pub(crate) mod lease;
 mod log;
 pub(crate) mod maps;
 pub(crate) mod object;
 pub(crate) mod pins;
+mod slots;
+pub(crate) mod stations;
 pub(crate) mod tables;

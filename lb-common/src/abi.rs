@@ -3,12 +3,12 @@
 //! Every type is `repr(C)`, has no implicit padding (sizes are asserted below) and holds addresses as network-order
 //! bytes, so that equal values are equal bytes: a hash map compares bytes.
 //!
-//! One writer for each word. The agent writes [`Segment`]s, [`Entry`]s, the [`Reflector`] and the sender filter; the kernel alone
-//! writes the lease ([`crate::lease`]) and the counters.
+//! One writer for each word. The agent writes [`Segment`]s, [`Entry`]s, stations, the [`Reflector`] and the sender filter; the
+//! kernel alone writes the lease ([`crate::lease`]), what it yielded, what it heard, the events and the counters.
 
 /// The version of everything in this file. Part of the name under which a map is pinned: a map whose layout changed
 /// is another map.
-pub const ABI: u32 = 2;
+pub const ABI: u32 = 3;
 
 /// Names of the maps (at most 15 characters) and of the programs in the object.
 pub mod name {
@@ -26,6 +26,16 @@ pub mod name {
     pub const LEASE: &str = "LEASE";
     /// `Array<u64>` of one [`super::Reflector`].
     pub const REFLECTOR: &str = "REFLECTOR";
+    /// `HashMap<StationKey, u32>`, a [`super::Station`] as a number: the hardware addresses of nodes.
+    pub const NODE_MACS: &str = "NODE_MACS";
+    /// `Array<u64>` of [`super::SLOTS`] by [`super::Entry::slot`]: the highest generation that gave way to a claim.
+    pub const YIELDED: &str = "YIELDED";
+    /// `HashMap<SegmentId, u64>`: when a peer last said that it hears our reflector, in nanoseconds of the lease's clock.
+    pub const HEARD: &str = "HEARD";
+    /// `RingBuf` of [`crate::event::Event`].
+    pub const EVENTS: &str = "EVENTS";
+    /// `PerCpuArray<Budget>` by [`crate::event::Kind`].
+    pub const BUDGETS: &str = "BUDGETS";
     /// `PerCpuArray<u64>` by [`crate::outcome::Outcome`].
     pub const OUTCOMES: &str = "OUTCOMES";
     /// The responder, attached to interfaces.
@@ -35,7 +45,7 @@ pub mod name {
 }
 
 /// Every map of the object, for pinning.
-pub const MAPS: [&str; 8] = [
+pub const MAPS: [&str; 13] = [
     name::SEGMENTS,
     name::VLAN_SEGMENTS,
     name::VIPS_V4,
@@ -43,6 +53,11 @@ pub const MAPS: [&str; 8] = [
     name::FILTER,
     name::LEASE,
     name::REFLECTOR,
+    name::NODE_MACS,
+    name::YIELDED,
+    name::HEARD,
+    name::EVENTS,
+    name::BUDGETS,
     name::OUTCOMES,
 ];
 
@@ -54,6 +69,18 @@ pub const MAX_VLAN_SEGMENTS: u32 = 4096;
 
 /// Room for addresses of one family, counted per segment. Memory is taken as entries come.
 pub const MAX_ENTRIES: u32 = 65_536;
+
+/// Room for notes of yields: one for each entry of both families.
+pub const SLOTS: u32 = 2 * MAX_ENTRIES;
+
+/// Room for hardware addresses of nodes, counted per segment.
+pub const MAX_STATIONS: u32 = 16_384;
+
+/// Room for segments in [`name::HEARD`].
+pub const MAX_HEARD: u32 = 4096;
+
+/// Bytes of the ring buffer: 4,000 events wait for an agent that is busy.
+pub const EVENT_BYTES: u32 = 1 << 18;
 
 /// Words of the sender filter: 2^18 bits, so 10,000 addresses leave 96 in 100 strangers to one array look-up.
 pub const FILTER_WORDS: u32 = 4096;
@@ -117,20 +144,45 @@ pub struct Key6 {
     pub segment: SegmentId,
 }
 
+/// Key of [`name::NODE_MACS`].
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct StationKey {
+    /// The broadcast domain.
+    pub segment: SegmentId,
+    /// A hardware address on it.
+    pub mac: [u8; 6],
+    /// Zero.
+    pub pad: [u8; 2],
+}
+
+/// Whose a hardware address on a segment is. One that is not listed is a stranger's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum Station {
+    /// Of another node: its claims are given way to.
+    Node = 1,
+    /// Of another interface of this node on the same segment: what it sends is our own.
+    Ours = 2,
+}
+
 /// What to do with a request for an address.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Entry {
-    /// Where the program notes that it yielded this address (the ownership issue). Not reused within an epoch.
+    /// Until when (nanoseconds of the lease's clock) this node, which has just claimed the address, keeps it against the
+    /// claim of a node with a higher hardware address. 0: it gives way to every claim.
+    pub keep_until: u64,
+    /// Where the program notes in [`name::YIELDED`] that it gave way.
     pub slot: u32,
-    /// The program answers only while this is higher than what it noted in the slot.
+    /// The program answers only while this is higher than what stands in the slot.
     pub generation: u32,
     /// An answer counts only in this epoch of the lease.
     pub epoch: u16,
     /// [`Action`] as a number.
     pub action: u8,
     /// Zero.
-    pub pad: u8,
+    pub pad: [u8; 5],
 }
 
 /// What the agent wants of an address.
@@ -181,11 +233,12 @@ const _: () = assert!(size_of::<Segment>() == 12);
 const _: () = assert!(size_of::<VlanKey>() == 8);
 const _: () = assert!(size_of::<Key4>() == 8);
 const _: () = assert!(size_of::<Key6>() == 20);
-const _: () = assert!(size_of::<Entry>() == 12);
+const _: () = assert!(size_of::<Entry>() == 24);
+const _: () = assert!(size_of::<StationKey>() == 12);
 
 #[cfg(feature = "user")]
 mod pod {
-    use super::{Entry, Key4, Key6, Segment, VlanKey};
+    use super::{Entry, Key4, Key6, Segment, StationKey, VlanKey};
 
     // SAFETY: `repr(C)`, integers and byte arrays only, no padding (sizes asserted above).
     unsafe impl aya::Pod for Segment {}
@@ -197,4 +250,6 @@ mod pod {
     unsafe impl aya::Pod for Key6 {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Entry {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for StationKey {}
 }

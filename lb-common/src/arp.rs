@@ -1,4 +1,5 @@
-//! ARP for IPv4 over Ethernet (RFC 826, RFC 5227): recognise a request for one of our addresses, answer it in place.
+//! ARP for IPv4 over Ethernet (RFC 826, RFC 5227): notice who else speaks for one of our addresses, then recognise a request
+//! for one and answer it in place.
 //!
 //! ```text
 //! 0        2        4    5    6         8                 14           18                24          28
@@ -6,11 +7,13 @@
 //! ```
 
 use crate::{
-    abi::{Key4, Segment},
+    abi::{Entry, Key4, Segment},
     eth::{self, Addresses, Mac},
+    event::{Kind, flag},
     filter,
     frame::Frame,
     outcome::{Done, Outcome, Pass},
+    sighting::{self, Seen, Sighting},
     tables::{Duty, Tables},
 };
 
@@ -40,23 +43,37 @@ pub fn respond<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segment
     if packet.sender_mac == segment.mac {
         return Err(Pass::OwnFrame);
     }
-    if is_ours(tables, segment, packet.sender) {
-        return Err(Pass::ArpSighting);
+    if !eth::is_station(&packet.sender_mac) {
+        return Err(Pass::ArpSender);
+    }
+    if let Some(entry) = sender_entry(tables, segment, packet.sender) {
+        let sighting = packet.seen_from(packet.sender, addresses.destination == segment.mac);
+        return Err(match sighting::judge(tables, segment, &entry, &sighting) {
+            Seen::Ours => Pass::OwnFrame,
+            Seen::Sighting => Pass::ArpSighting,
+            Seen::Claim => Pass::ArpClaim,
+            Seen::Yielded => Pass::ArpClaimYielded,
+            Seen::Kept => Pass::ArpClaimKept,
+        });
     }
     if packet.opcode == REPLY {
         return Err(Pass::ArpReply);
-    }
-    if !eth::is_station(&packet.sender_mac) {
-        return Err(Pass::ArpSender);
     }
     if addresses.destination != segment.mac && addresses.destination != eth::BROADCAST {
         return Err(Pass::ArpDestination);
     }
     let key = Key4 { segment: segment.id, address: packet.target };
     let entry = tables.entry4(&key).ok_or(Pass::ArpTarget)?;
-    match Duty::of(tables, segment, &entry) {
+    let duty = Duty::of(tables, segment, &entry);
+    // RFC 5227 §2.1.1: a probe is a request without a sender.
+    if matches!(duty, Duty::Suppress | Duty::Yielded) && packet.sender == [0; 4] {
+        let probe = packet.seen_from(packet.target, addresses.destination == segment.mac);
+        sighting::tell(tables, segment, &entry, &probe, Kind::Probe);
+    }
+    match duty {
         Duty::Answer => answer(frame, segment, payload, &packet),
         Duty::Suppress => Ok(Done::ArpSuppressed),
+        Duty::Yielded => Ok(Done::ArpYielded),
         Duty::Lapsed => Ok(Done::ArpLapsed),
         Duty::Pass => Err(Pass::SuppressLimit),
     }
@@ -75,14 +92,31 @@ impl Packet {
         }
         Ok(Self { opcode, sender_mac: [m0, m1, m2, m3, m4, m5], sender: [s0, s1, s2, s3], target: [t0, t1, t2, t3] })
     }
+
+    /// What the agent is told of it.
+    #[inline(always)]
+    fn seen_from(&self, [a, b, c, d]: [u8; 4], to_us: bool) -> Sighting {
+        let mut flags = if to_us { flag::TO_US } else { 0 };
+        if self.opcode == REQUEST {
+            flags |= flag::REQUEST;
+        }
+        if self.sender == self.target {
+            flags |= flag::ANNOUNCEMENT;
+        }
+        let address = [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        Sighting { address, family: 4, mac: self.sender_mac, flags }
+    }
 }
 
-/// Whether an address is in the table. The filter spares almost every sender the hash.
+/// The entry of a sender's address. The filter spares almost every sender the hash.
 #[inline(always)]
-fn is_ours<T: Tables>(tables: &T, segment: &Segment, address: [u8; 4]) -> bool {
+fn sender_entry<T: Tables>(tables: &T, segment: &Segment, address: [u8; 4]) -> Option<Entry> {
     let key = Key4 { segment: segment.id, address };
     let bit = filter::bit4(&key);
-    tables.filter_word(bit.word) & bit.mask != 0 && tables.entry4(&key).is_some()
+    if tables.filter_word(bit.word) & bit.mask == 0 {
+        return None;
+    }
+    tables.entry4(&key)
 }
 
 /// Turns the request into its reply: RFC 826, "swap hardware and protocol fields, putting the local ones in".

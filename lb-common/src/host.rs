@@ -1,10 +1,14 @@
 //! The kernel's side of [`Frame`] and [`Tables`] made of vectors and maps, for tests, the fuzzer and the benches.
 
-use std::{cell::Cell, collections::BTreeMap};
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
+};
 
 use crate::{
-    abi::{Action, Entry, FILTER_WORDS, Key4, Key6, Reflector, Role, Segment},
+    abi::{Action, Entry, FILTER_WORDS, Key4, Key6, Reflector, Role, SLOTS, Segment, SegmentId, Station, StationKey},
     eth::Vlans,
+    event::Event,
     filter::{self, Bit},
     frame::Frame,
     lease::{Latch, Millis, Nanos, nanos},
@@ -59,6 +63,14 @@ pub struct Maps {
     pub vips6: BTreeMap<(u32, [u8; 16]), Entry>,
     /// The sender filter.
     pub filter: BTreeMap<u32, u64>,
+    /// Hardware addresses of nodes.
+    pub stations: BTreeMap<StationKey, Station>,
+    /// What gave way, by slot; the responder writes it.
+    pub yielded: RefCell<BTreeMap<u32, u64>>,
+    /// What the agent is told; the responder writes it. Without budgets.
+    pub events: RefCell<Vec<Event>>,
+    /// Segments on which a peer hears our reflector; the responder writes it.
+    pub heard: RefCell<BTreeSet<SegmentId>>,
     /// The S-BFD reflector.
     pub reflector: Reflector,
     /// The latch; the responder trips it.
@@ -105,6 +117,33 @@ impl Tables for Maps {
         self.vips6.get(&(key.segment, key.address)).copied()
     }
 
+    fn station(&self, key: &StationKey) -> Option<u32> {
+        self.stations.get(key).map(|station| *station as u32)
+    }
+
+    fn yielded(&self, slot: u32) -> u64 {
+        if slot >= SLOTS {
+            return u64::MAX;
+        }
+        self.yielded.borrow().get(&slot).copied().unwrap_or_default()
+    }
+
+    fn note_yield(&self, slot: u32, generation: u32) -> bool {
+        if slot >= SLOTS || self.yielded(slot) >= u64::from(generation) {
+            return false;
+        }
+        self.yielded.borrow_mut().insert(slot, u64::from(generation));
+        true
+    }
+
+    fn emit(&self, event: &Event) {
+        self.events.borrow_mut().push(*event);
+    }
+
+    fn note_heard(&self, segment: SegmentId) {
+        self.heard.borrow_mut().insert(segment);
+    }
+
     fn reflector(&self) -> Reflector {
         self.reflector
     }
@@ -128,9 +167,9 @@ impl Tables for Maps {
     }
 }
 
-/// An entry of generation 1.
+/// An entry of generation 1 that gives way to every claim.
 pub fn entry(action: Action, epoch: u16) -> Entry {
-    Entry { slot: 0, generation: 1, epoch, action: action as u8, pad: 0 }
+    Entry { keep_until: 0, slot: 0, generation: 1, epoch, action: action as u8, pad: [0; 5] }
 }
 
 /// A segment whose interface answers.

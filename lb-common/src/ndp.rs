@@ -1,4 +1,5 @@
-//! Neighbour discovery (RFC 4861): judge a solicitation, and build the advertisement that answers it.
+//! Neighbour discovery (RFC 4861): judge a solicitation, and build the advertisement that answers it; notice the advertisement
+//! of another station for one of our addresses.
 //!
 //! Every field of the packet begins on a unit of 8 bytes, and so does every option. So the packet is lent as units at
 //! constant offsets, judged and rewritten in place: no copy, no index that could be out of bounds, and an address is
@@ -14,12 +15,14 @@
 //! ```
 
 use crate::{
-    abi::{Key6, Segment},
+    abi::{Entry, Key6, Segment},
     csum::Sum,
     eth::{self, Addresses, Mac},
+    event::{Kind, flag},
     filter,
     frame::Frame,
     outcome::{Done, Outcome, Pass},
+    sighting::{self, Seen, Sighting},
     tables::{Duty, Tables},
 };
 
@@ -67,13 +70,28 @@ pub fn respond<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segment
     let message = Message::parse(frame, payload)?;
     let key = Aligned(Key6 { segment: segment.id, address: join(message.target) });
     if message.kind == ADVERTISEMENT {
-        return Err(sighting(tables, &key.0));
+        return Err(advertised(tables, segment, &message, &addresses, &key.0));
     }
     let reply = Reply::decide(&message, &addresses, segment)?;
     let entry = tables.entry6(&key.0).ok_or(Pass::NsTarget)?;
-    match Duty::of(tables, segment, &entry) {
-        Duty::Answer => reply.write(frame, segment, payload),
+    let duty = Duty::of(tables, segment, &entry);
+    let to_us = addresses.destination == segment.mac;
+    // A probe: of a station that has no address yet, or of one that asks this node alone.
+    if matches!(duty, Duty::Suppress | Duty::Yielded) && (to_us || message.is_from_unspecified()) {
+        let probe = message.seen_from(addresses.source, to_us, flag::REQUEST);
+        sighting::tell(tables, segment, &entry, &probe, Kind::Probe);
+    }
+    match duty {
+        Duty::Answer => {
+            let outcome = reply.write(frame, segment, payload);
+            if outcome == Err(Pass::Resize) {
+                let asker = message.seen_from(addresses.source, to_us, flag::REQUEST);
+                sighting::tell(tables, segment, &entry, &asker, Kind::Unanswered);
+            }
+            outcome
+        }
         Duty::Suppress => Ok(Done::NsSuppressed),
+        Duty::Yielded => Ok(Done::NsYielded),
         Duty::Lapsed => Ok(Done::NsLapsed),
         Duty::Pass => Err(Pass::SuppressLimit),
     }
@@ -105,13 +123,15 @@ struct Message {
     source: [Unit; 2],
     destination: [Unit; 2],
     target: [Unit; 2],
+    /// Whether S is set in an advertisement.
+    is_solicited: bool,
     options: Options,
 }
 
 /// What the options say.
 struct Options {
-    /// The first source link-layer address.
-    source_link_layer: Option<Mac>,
+    /// The first source link-layer address of a solicitation, the first target link-layer address of an advertisement.
+    link_layer: Option<Mac>,
     is_empty: bool,
 }
 
@@ -126,7 +146,7 @@ impl Message {
         let headers = frame.view::<HEADERS>(payload).ok_or(Pass::NdpShort)?;
         let &mut [ip, source0, source1, destination0, destination1, icmp, target0, target1] = units(headers)?;
         let [version, _, _, _, length0, length1, _, hop_limit] = ip;
-        let [kind, code, ..] = icmp;
+        let [kind, code, _, _, flags, ..] = icmp;
         if version >> 4 != 6 {
             return Err(Pass::NdpVersion);
         }
@@ -151,7 +171,8 @@ impl Message {
             .plus(icmp)
             .plus(target0)
             .plus(target1);
-        let options = Options::parse(frame, payload + HEADERS, (length - BASE) / UNIT, sum)?;
+        let wanted = if kind == ADVERTISEMENT { TARGET_LINK_LAYER } else { SOURCE_LINK_LAYER };
+        let options = Options::parse(frame, payload + HEADERS, (length - BASE) / UNIT, wanted, sum)?;
         if target0[0] == 0xff {
             return Err(Pass::NdpMulticastTarget);
         }
@@ -160,8 +181,16 @@ impl Message {
             source: [source0, source1],
             destination: [destination0, destination1],
             target: [target0, target1],
+            is_solicited: flags & SOLICITED != 0,
             options,
         })
+    }
+
+    /// What the agent is told of it.
+    #[inline(always)]
+    fn seen_from(&self, mac: Mac, to_us: bool, flags: u8) -> Sighting {
+        let flags = if to_us { flags | flag::TO_US } else { flags };
+        Sighting { address: join(self.target), family: 6, mac, flags }
     }
 
     /// Whether it is sent to the target itself.
@@ -188,11 +217,12 @@ impl Message {
 }
 
 impl Options {
-    /// Walks `count` units of options (RFC 4861 §4.6) and adds them to `sum`, which must then be right.
+    /// Walks `count` units of options (RFC 4861 §4.6) and adds them to `sum`, which must then be right. Takes the first link-layer
+    /// address of type `wanted`.
     #[inline(always)]
-    fn parse<F: Frame>(frame: &mut F, start: usize, count: usize, sum: Sum) -> Result<Self, Pass> {
+    fn parse<F: Frame>(frame: &mut F, start: usize, count: usize, wanted: u8, sum: Sum) -> Result<Self, Pass> {
         let mut sum = sum;
-        let mut source_link_layer = None;
+        let mut link_layer = None;
         let mut inside = 0; // units of the current option still to come
         let mut is_whole = true;
         for index in 0..OPTIONS {
@@ -208,8 +238,8 @@ impl Options {
             let [kind, length, m0, m1, m2, m3, m4, m5] = unit;
             let length = length as usize;
             is_whole &= length != 0 && length <= count - index;
-            if kind == SOURCE_LINK_LAYER && source_link_layer.is_none() {
-                source_link_layer = Some([m0, m1, m2, m3, m4, m5]);
+            if kind == wanted && link_layer.is_none() {
+                link_layer = Some([m0, m1, m2, m3, m4, m5]);
             }
             inside = length.saturating_sub(1);
         }
@@ -219,7 +249,7 @@ impl Options {
         if !is_whole {
             return Err(Pass::NdpOption);
         }
-        Ok(Self { source_link_layer, is_empty: count == 0 })
+        Ok(Self { link_layer, is_empty: count == 0 })
     }
 }
 
@@ -252,7 +282,7 @@ impl Reply {
         if !to_group && !message.is_to_target() {
             return Err(Pass::NsDestination);
         }
-        let destination_mac = message.options.source_link_layer.unwrap_or(addresses.source);
+        let destination_mac = message.options.link_layer.unwrap_or(addresses.source);
         if !eth::is_station(&destination_mac) {
             return Err(Pass::NsSender);
         }
@@ -273,7 +303,7 @@ impl Reply {
         if !to_group {
             return Err(Pass::NsDestination); // RFC 4861 §7.1.1
         }
-        if message.options.source_link_layer.is_some() {
+        if message.options.link_layer.is_some() {
             return Err(Pass::NsDadOption); // RFC 4861 §7.1.1
         }
         Ok(Self {
@@ -330,14 +360,36 @@ impl Reply {
     }
 }
 
-/// An advertisement for one of our addresses that another station sent.
+/// An advertisement that another station sent: whether it is for an address of the table, and what that means.
 #[inline(always)]
-fn sighting<T: Tables>(tables: &T, key: &Key6) -> Pass {
-    let bit = filter::bit6(key);
-    if tables.filter_word(bit.word) & bit.mask == 0 || tables.entry6(key).is_none() {
-        return Pass::NaTarget;
+fn advertised<T: Tables>(tables: &T, segment: &Segment, message: &Message, addresses: &Addresses, key: &Key6) -> Pass {
+    let Some(entry) = target_entry(tables, key) else { return Pass::NaTarget };
+    let mac = message.options.link_layer.unwrap_or(addresses.source);
+    if mac == segment.mac {
+        return Pass::OwnFrame;
     }
-    Pass::NaSighting
+    if !eth::is_station(&mac) {
+        return Pass::NaSender;
+    }
+    let flags = if message.is_solicited { 0 } else { flag::ANNOUNCEMENT };
+    let sighting = message.seen_from(mac, addresses.destination == segment.mac, flags);
+    match sighting::judge(tables, segment, &entry, &sighting) {
+        Seen::Ours => Pass::OwnFrame,
+        Seen::Sighting => Pass::NaSighting,
+        Seen::Claim => Pass::NaClaim,
+        Seen::Yielded => Pass::NaClaimYielded,
+        Seen::Kept => Pass::NaClaimKept,
+    }
+}
+
+/// The entry of an advertised address. The filter spares almost every advertisement the hash.
+#[inline(always)]
+fn target_entry<T: Tables>(tables: &T, key: &Key6) -> Option<Entry> {
+    let bit = filter::bit6(key);
+    if tables.filter_word(bit.word) & bit.mask == 0 {
+        return None;
+    }
+    tables.entry6(key)
 }
 
 /// The pseudo-header but for its addresses (RFC 8200 §8.1).

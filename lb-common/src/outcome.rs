@@ -44,6 +44,10 @@ counters! {
         ArpSuppressed = "arp_suppressed",
         /// The same for a neighbour solicitation.
         NsSuppressed = "ns_suppressed",
+        /// An ARP request for an address that this node gave away to another node's claim: dropped.
+        ArpYielded = "arp_yielded",
+        /// The same for a neighbour solicitation.
+        NsYielded = "ns_yielded",
         /// An ARP request for an address we held until the lease ran out: dropped.
         ArpLapsed = "arp_lapsed",
         /// The same for a neighbour solicitation.
@@ -80,6 +84,12 @@ counters! {
         ArpTarget = "arp_target",
         /// ARP whose sender address is in the table and whose sender hardware address is not ours.
         ArpSighting = "arp_sighting",
+        /// ARP by which another node claims an address that this node does not answer, or does not answer any more.
+        ArpClaim = "arp_claim",
+        /// ARP by which another node claims an address that this node answered: it gives way.
+        ArpClaimYielded = "arp_claim_yielded",
+        /// ARP by which another node claims an address that this node has just claimed, and keeps.
+        ArpClaimKept = "arp_claim_kept",
         /// ND: shorter than its headers, or than the IPv6 payload length says (RFC 4861 §7.1.1).
         NdpShort = "ndp_short",
         /// ND: longer than 128 bytes, as no solicitation of a host is.
@@ -106,8 +116,16 @@ counters! {
         NsTarget = "ns_target",
         /// NA for an address that is not in the table.
         NaTarget = "na_target",
+        /// NA for an address of the table whose hardware address is zero or a group.
+        NaSender = "na_sender",
         /// NA for an address of the table from a hardware address that is not ours.
         NaSighting = "na_sighting",
+        /// NA by which another node claims an address that this node does not answer, or does not answer any more.
+        NaClaim = "na_claim",
+        /// NA by which another node claims an address that this node answered: it gives way.
+        NaClaimYielded = "na_claim_yielded",
+        /// NA by which another node claims an address that this node has just claimed, and keeps.
+        NaClaimKept = "na_claim_kept",
         /// S-BFD: shorter than its headers.
         SbfdShort = "sbfd_short",
         /// S-BFD: the IP version is not that of the EtherType.
@@ -184,7 +202,14 @@ impl Verdict {
             Ok(Done::ArpAnswered | Done::NsAnswered | Done::DadAnswered | Done::SbfdUp | Done::SbfdAdminDown) => {
                 Self::Answer
             }
-            Ok(Done::ArpSuppressed | Done::NsSuppressed | Done::ArpLapsed | Done::NsLapsed) => Self::Drop,
+            Ok(
+                Done::ArpSuppressed
+                | Done::NsSuppressed
+                | Done::ArpYielded
+                | Done::NsYielded
+                | Done::ArpLapsed
+                | Done::NsLapsed,
+            ) => Self::Drop,
             Err(_) => Self::Pass,
         }
     }

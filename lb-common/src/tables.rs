@@ -1,8 +1,9 @@
 //! What the program knows: segments, addresses and the lease; and what follows from them for one address.
 
 use crate::{
-    abi::{Action, Entry, Key4, Key6, Reflector, Role, Segment},
+    abi::{Action, Entry, Key4, Key6, Reflector, Role, Segment, SegmentId, StationKey},
     eth::Vlans,
+    event::Event,
     lease::{Latch, Millis, Nanos, State, nanos},
 };
 
@@ -16,6 +17,16 @@ pub trait Tables {
     fn entry4(&self, key: &Key4) -> Option<Entry>;
     /// The entry of an IPv6 address.
     fn entry6(&self, key: &Key6) -> Option<Entry>;
+    /// Whose a hardware address is, as a number of [`crate::abi::Station`]; `None`: a stranger's.
+    fn station(&self, key: &StationKey) -> Option<u32>;
+    /// The highest generation of a slot that gave way. One that is not in the table: all of them have.
+    fn yielded(&self, slot: u32) -> u64;
+    /// Notes that a generation gives way, unless a higher one did; whether this call noted it.
+    fn note_yield(&self, slot: u32, generation: u32) -> bool;
+    /// Tells the agent, within the budget of the event's kind.
+    fn emit(&self, event: &Event);
+    /// Notes that a peer on the segment said that it hears our reflector.
+    fn note_heard(&self, segment: SegmentId);
     /// What the S-BFD reflector is.
     fn reflector(&self) -> Reflector;
     /// The lease.
@@ -35,6 +46,8 @@ pub enum Duty {
     Answer,
     /// Drop it: another node is ranked for the address.
     Suppress,
+    /// Drop it: another node claimed the address, and the agent has not taken it back.
+    Yielded,
     /// Drop it: the answer is not vouched for any more.
     Lapsed,
     /// Let the kernel have it: the agent has been gone for longer than the suppress limit.
@@ -84,8 +97,20 @@ impl Duty {
             return Self::Suppress;
         }
         match standing {
-            Standing::Held(latch) if entry.epoch == latch.epoch() => Self::Answer,
+            Standing::Held(latch) if entry.epoch == latch.epoch() => {
+                if has_yielded(tables, entry) {
+                    Self::Yielded
+                } else {
+                    Self::Answer
+                }
+            }
             Standing::Held(_) | Standing::Lapsed | Standing::Gone => Self::Lapsed,
         }
     }
+}
+
+/// Whether this generation of the entry gave way to a claim.
+#[inline(always)]
+pub fn has_yielded<T: Tables>(tables: &T, entry: &Entry) -> bool {
+    entry.generation as u64 <= tables.yielded(entry.slot)
 }

@@ -12,11 +12,14 @@ use lb_common::{
 fn every_golden_frame_has_its_outcome_and_its_bytes() {
     for golden in golden::table() {
         let mut packet = Packet::new(golden.input.as_slice());
+        let maps = golden::maps();
 
-        let outcome = respond(&mut packet, &golden::maps());
+        let outcome = respond(&mut packet, &maps);
 
         assert_eq!(outcome, golden.outcome, "{}", golden.name);
         assert_eq!(packet.bytes, golden.expected(), "{}: {}", golden.name, golden.origin);
+        let told: Vec<_> = maps.events.borrow().iter().map(golden::essence).collect();
+        assert_eq!(told, golden.event.into_iter().collect::<Vec<_>>(), "{}", golden.name);
     }
 }
 

@@ -5,12 +5,13 @@ use aya_ebpf::{
     bindings::BPF_F_NO_PREALLOC,
     helpers::generated::{bpf_jiffies64, bpf_ktime_get_coarse_ns},
     macros::map,
-    maps::{Array, HashMap, PerCpuArray},
+    maps::{Array, HashMap, PerCpuArray, RingBuf},
     programs::XdpContext,
 };
 use lb_common::{
-    abi::{self, Entry, Key4, Key6, Reflector, Segment, VlanKey},
+    abi::{self, Entry, Key4, Key6, Reflector, Segment, SegmentId, StationKey, VlanKey},
     eth::Vlans,
+    event::{Budget, Event, Kind},
     lease::{self, Latch, Millis, Nanos},
     outcome::{self, Outcome, Pass},
     tables::Tables,
@@ -46,9 +47,32 @@ static LEASE: Array<u64> = Array::with_max_entries(lease::WORDS, 0);
 #[map]
 static REFLECTOR: Array<u64> = Array::with_max_entries(1, 0);
 
+/// Hardware addresses of nodes. Written by the agent; full: the agent reports it, and a claim by that node is a stranger's.
+#[map]
+static NODE_MACS: HashMap<StationKey, u32> = HashMap::with_max_entries(abi::MAX_STATIONS, BPF_F_NO_PREALLOC);
+
+/// By slot, the highest generation that gave way to a claim. Written here; the agent only reads.
+#[map]
+static YIELDED: Array<u64> = Array::with_max_entries(abi::SLOTS, 0);
+
+/// When a peer last said that it hears this node on a segment. Written here; full: the segment's self-test does not pass.
+#[map]
+static HEARD: HashMap<SegmentId, u64> = HashMap::with_max_entries(abi::MAX_HEARD, BPF_F_NO_PREALLOC);
+
+/// What the agent is told. Written here; full: counted as lost in [`BUDGETS`].
+#[map]
+static EVENTS: RingBuf = RingBuf::with_byte_size(abi::EVENT_BYTES, 0);
+
+/// What each CPU spent on each kind of event, and what was lost. Written here.
+#[map]
+static BUDGETS: PerCpuArray<Budget> = PerCpuArray::with_max_entries(Kind::ALL.len() as u32, 0);
+
 /// One counter for each way out. Written here, summed over the CPUs by the agent.
 #[map]
 static OUTCOMES: PerCpuArray<u64> = PerCpuArray::with_max_entries(outcome::COUNTERS, 0);
+
+/// How often a note of a yield is tried when other CPUs note one in the same slot in between.
+const NOTE_ATTEMPTS: u32 = 4;
 
 /// The maps as seen from the interface that a frame came in by.
 pub(crate) struct Maps {
@@ -93,6 +117,62 @@ impl Tables for Maps {
     fn entry6(&self, key: &Key6) -> Option<Entry> {
         // SAFETY: as above.
         unsafe { VIPS_V6.get(key).copied() }
+    }
+
+    #[inline(always)]
+    fn station(&self, key: &StationKey) -> Option<u32> {
+        // SAFETY: the value is copied at once; the agent replaces it whole.
+        unsafe { NODE_MACS.get(key).copied() }
+    }
+
+    #[inline(always)]
+    fn yielded(&self, slot: u32) -> u64 {
+        YIELDED.get_ptr_mut(slot).map_or(u64::MAX, read)
+    }
+
+    #[inline(always)]
+    fn note_yield(&self, slot: u32, generation: u32) -> bool {
+        let Some(noted) = YIELDED.get_ptr_mut(slot) else { return false };
+        let generation = u64::from(generation);
+        // Another CPU may note at the same time; the highest generation stands in the end.
+        for _ in 0..NOTE_ATTEMPTS {
+            let found = read(noted);
+            if found >= generation {
+                return false;
+            }
+            if compare_and_set(noted, found, generation) {
+                return true;
+            }
+        }
+        false
+    }
+
+    #[inline(always)]
+    fn emit(&self, event: &Event) {
+        let Some(budget) = BUDGETS.get_ptr_mut(u32::from(event.kind)) else { return };
+        // SAFETY: the element is this CPU's own, and the program is not preempted by itself.
+        let budget = unsafe { &mut *budget };
+        if !budget.take(event.at) {
+            return;
+        }
+        match EVENTS.reserve::<Event>(0) {
+            Some(mut room) => {
+                room.write(Event { ifindex: self.ifindex, ..*event });
+                room.submit(0);
+            }
+            None => budget.lost = budget.lost.wrapping_add(1),
+        }
+    }
+
+    #[inline(always)]
+    fn note_heard(&self, segment: SegmentId) {
+        let now = now();
+        match HEARD.get_ptr_mut(segment) {
+            // SAFETY: the element lives as long as the program runs; an aligned word is written whole.
+            Some(heard) => unsafe { heard.write_volatile(now) },
+            // Full: the agent does not see the segment's self-test pass, and says so.
+            None => drop(HEARD.insert(segment, now, 0)),
+        }
     }
 
     #[inline(always)]

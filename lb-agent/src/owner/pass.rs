@@ -78,6 +78,7 @@ impl Owner {
         let listed = self.seen.listing.iter().flat_map(|listing| listing.objects.values()).map(|object| &**object);
         let objects = listed.chain(self.seen.leaving.objects());
         self.seen.plan = agent::plan(Snapshot { node: &self.args.node, topology: &self.seen.topology }, objects);
+        self.own_stations();
         turns.extend(self.apply_tables());
         // The table stands: from here on it may answer, and only then may a frame meet the program.
         if !self.keeper.is_held() {

@@ -3,9 +3,14 @@
 use anyhow::{Context, anyhow};
 use aya::{
     Ebpf,
-    maps::{Array, HashMap, Map, MapData, MapError},
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
 };
-use lb_common::abi::{Entry, Key4, Key6, Segment, VlanKey, name};
+use lb_common::{
+    abi::{Entry, Key4, Key6, Segment, SegmentId, VlanKey, name},
+    event::Budget,
+};
+
+use super::{events::Events, stations::Stations};
 
 /// The maps that the owner reads and writes. The counters are opened from their pin, by the metrics.
 pub(crate) struct Maps {
@@ -15,6 +20,21 @@ pub(crate) struct Maps {
     pub(crate) v6: HashMap<MapData, Key6, Entry>,
     pub(crate) filter: Array<MapData, u64>,
     pub(crate) lease: Array<MapData, u64>,
+    pub(crate) reflector: Array<MapData, u64>,
+    pub(crate) yielded: Array<MapData, u64>,
+    pub(crate) heard: HashMap<MapData, SegmentId, u64>,
+}
+
+/// Opens the reader of what the program tells.
+pub(crate) fn events(ebpf: &mut Ebpf) -> anyhow::Result<Events> {
+    let ring: RingBuf<MapData> = take(ebpf, name::EVENTS)?;
+    let budgets: PerCpuArray<MapData, Budget> = take(ebpf, name::BUDGETS)?;
+    Events::open(ring, budgets)
+}
+
+/// Takes up the nodes' hardware addresses.
+pub(crate) fn stations(ebpf: &mut Ebpf) -> anyhow::Result<Stations> {
+    Stations::read(take(ebpf, name::NODE_MACS)?)
 }
 
 impl Maps {
@@ -27,6 +47,9 @@ impl Maps {
             v6: take(ebpf, name::VIPS_V6)?,
             filter: take(ebpf, name::FILTER)?,
             lease: take(ebpf, name::LEASE)?,
+            reflector: take(ebpf, name::REFLECTOR)?,
+            yielded: take(ebpf, name::YIELDED)?,
+            heard: take(ebpf, name::HEARD)?,
         })
     }
 }

@@ -9,7 +9,13 @@ use aya::{
 };
 use lb_common::{abi, lease::TICK_NANOS};
 
-use super::{log, maps::Maps, pins::Pins};
+use super::{
+    events::Events,
+    log,
+    maps::{self, Maps},
+    pins::Pins,
+    stations::Stations,
+};
 use crate::{args::EbpfLog, clock};
 
 /// The object that was built with this agent.
@@ -46,6 +52,16 @@ impl Object {
             log::forward(&mut object.ebpf)?;
         }
         Ok((object, maps))
+    }
+
+    /// The reader of what the program tells. Once.
+    pub(crate) fn events(&mut self) -> anyhow::Result<Events> {
+        maps::events(&mut self.ebpf)
+    }
+
+    /// The nodes' hardware addresses. Once.
+    pub(crate) fn stations(&mut self) -> anyhow::Result<Stations> {
+        maps::stations(&mut self.ebpf)
     }
 
     /// The program on interfaces.

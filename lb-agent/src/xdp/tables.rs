@@ -1,7 +1,8 @@
 //! What is in the maps, and the only code that writes it there.
 //!
-//! The agent remembers what it wrote; at the start it reads what an earlier agent left. An entry's slot is unique as
-//! long as the maps live; its generation grows each time it answers again.
+//! The agent remembers what it wrote; at the start it reads what an earlier agent left. An entry's slot is its own
+//! ([`super::slots`]). Its generation grows each time it answers again, and is always above what the program noted in
+//! the slot: so an entry that gave way to another node's claim answers only after [`Tables::apply`] said so anew.
 //!
 //! Invariant: the sender filter's bit is set before an entry is inserted and cleared after it is removed.
 
@@ -9,14 +10,24 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use aya::maps::MapError;
-use lb_common::abi::{self, Entry, FILTER_WORDS, IFINDEX_ARRAY};
+use lb_common::{
+    abi::{self, Entry, FILTER_WORDS, IFINDEX_ARRAY, SLOTS},
+    lease::Nanos,
+};
 use lb_plan::agent::{Action, EntryKey, Operation, Segment, SegmentKey, Table};
+
+mod claims;
 
 use super::{
     convert::{self, Key},
     filter::{Filter, Write},
     maps::Maps,
+    slots::Slots,
 };
+use crate::clock;
+
+/// For how long a claim of ours stands against the claim of a node with a higher hardware address (DESIGN section 4, rule 5).
+const KEEP: Nanos = 250_000_000;
 
 /// The applied state, with the maps it is in.
 pub(crate) struct Tables {
@@ -24,7 +35,7 @@ pub(crate) struct Tables {
     segments: BTreeMap<SegmentKey, Segment>,
     entries: BTreeMap<EntryKey, Entry>,
     filter: Filter,
-    next_slot: u32,
+    slots: Slots,
     epoch: u16,
 }
 
@@ -37,10 +48,10 @@ impl Tables {
             entries: read_entries(&maps).context("read the entries")?,
             filter: Filter::of(words.context("read the sender filter")?),
             maps,
-            next_slot: 0,
+            slots: Slots::around([].into_iter(), epoch, SLOTS),
             epoch,
         };
-        tables.next_slot = tables.entries.values().map(|entry| entry.slot).max().map_or(0, |slot| slot + 1);
+        tables.slots = Slots::around(tables.entries.values().map(|entry| entry.slot), epoch, SLOTS);
         for key in tables.entries.keys() {
             if let Some(write) = tables.filter.add(Key::from(*key)) {
                 write_word(&mut tables.maps, write).context("write the sender filter")?;
@@ -123,32 +134,48 @@ impl Tables {
     }
 
     fn set_entry(&mut self, key: EntryKey, action: Action) -> anyhow::Result<()> {
-        let old = self.entries.get(&key);
-        let entry = Entry {
-            slot: old.map_or(self.next_slot, |entry| entry.slot),
-            generation: match (old, action) {
-                (None, _) => 1,
-                (Some(old), Action::Answer) => old.generation + 1,
-                (Some(old), Action::Suppress) => old.generation,
-            },
-            epoch: self.epoch,
-            action: convert::action(action),
-            pad: 0,
-        };
-        let new = old.is_none();
-        if new {
-            self.need_filter(key)?;
+        match self.entries.get(&key).copied() {
+            Some(old) => self.write_entry(key, self.next_entry(old, action)),
+            None => self.new_entry(key, action),
         }
+    }
+
+    /// What follows an entry. To answer is to claim: with a new generation, and with the right to keep it for a moment.
+    fn next_entry(&self, old: Entry, action: Action) -> Entry {
+        let (generation, keep_until) = match action {
+            Action::Answer => (old.generation + 1, keep_from_now()),
+            Action::Suppress => (old.generation, 0),
+        };
+        Entry { keep_until, generation, epoch: self.epoch, action: convert::action(action), ..old }
+    }
+
+    fn new_entry(&mut self, key: EntryKey, action: Action) -> anyhow::Result<()> {
+        let failed = || format!("write {} on segment {}", key.address, key.segment);
+        let slot = self.slots.take(self.epoch).context("the table is full").with_context(failed)?;
+        let written = self.yielded_in(slot).and_then(|noted| {
+            let generation = u32::try_from(noted).unwrap_or(u32::MAX);
+            let entry = self.next_entry(Entry { slot, generation, ..Entry::default() }, action);
+            self.need_filter(key)?;
+            self.write_entry(key, entry)
+        });
+        if written.is_err() {
+            self.slots.release(slot, self.epoch);
+        }
+        written.with_context(failed)
+    }
+
+    fn write_entry(&mut self, key: EntryKey, entry: Entry) -> anyhow::Result<()> {
         match Key::from(key) {
             Key::V4(key) => self.maps.v4.insert(key, entry, 0),
             Key::V6(key) => self.maps.v6.insert(key, entry, 0),
         }
         .with_context(|| format!("write {} on segment {}", key.address, key.segment))?;
-        if new {
-            self.next_slot += 1;
-        }
         self.entries.insert(key, entry);
         Ok(())
+    }
+
+    fn yielded_in(&self, slot: u32) -> anyhow::Result<u64> {
+        self.maps.yielded.get(&slot, 0).with_context(|| format!("read what gave way in slot {slot}"))
     }
 
     fn remove_entry(&mut self, key: EntryKey) -> anyhow::Result<()> {
@@ -157,7 +184,9 @@ impl Tables {
             Key::V6(key) => self.maps.v6.remove(&key),
         })
         .with_context(|| format!("remove {} from segment {}", key.address, key.segment))?;
-        self.entries.remove(&key);
+        if let Some(entry) = self.entries.remove(&key) {
+            self.slots.release(entry.slot, self.epoch);
+        }
         if let Some(write) = self.filter.remove(Key::from(key)) {
             write_word(&mut self.maps, write).context("write the sender filter")?;
         }
@@ -178,6 +207,10 @@ impl Table for Tables {
     fn entries(&self) -> impl Iterator<Item = (EntryKey, Action)> {
         self.entries.iter().map(|(key, entry)| (*key, self.counts(entry)))
     }
+}
+
+fn keep_from_now() -> Nanos {
+    clock::nanos(clock::monotonic()) + KEEP
 }
 
 fn answers(entry: &Entry) -> bool {
@@ -219,7 +252,7 @@ fn write_word(maps: &mut Maps, write: Write) -> Result<(), MapError> {
     maps.filter.set(write.index, write.word, 0)
 }
 
-fn absent_is_fine(result: Result<(), MapError>) -> Result<(), MapError> {
+pub(super) fn absent_is_fine(result: Result<(), MapError>) -> Result<(), MapError> {
     match result {
         Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
         Err(MapError::KeyNotFound) => Ok(()),

@@ -8,6 +8,7 @@
 mod doubt;
 mod links;
 mod node;
+mod sightings;
 
 use std::{
     fs,

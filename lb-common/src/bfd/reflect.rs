@@ -41,6 +41,8 @@ const DATAGRAM: usize = UDP_HEADER + LENGTH;
 /// UDP's length field.
 const LENGTH_FIELD: [u8; 2] = [0, 32];
 const PORT: [u8; 2] = SBFD_PORT.to_be_bytes();
+/// The diagnostic's bits in the first byte (RFC 5880 §4.1).
+const DIAGNOSTIC: u8 = 0x1f;
 /// More Fragments, and the offset (RFC 791 §3.1).
 const FRAGMENT: u16 = 0x3fff;
 
@@ -73,6 +75,7 @@ pub fn respond4<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segmen
     judge_ip4(frame, payload)?;
     let probe = Probe::parse(frame, payload + IP4)?;
     let reply = probe.reply(tables)?;
+    probe.note(tables, segment);
     swap_ip4(frame, payload).ok_or(Pass::Access)?;
     reply.write(frame, segment, payload + IP4)
 }
@@ -87,6 +90,7 @@ pub fn respond6<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segmen
         return Err(Pass::SbfdChecksum); // RFC 8200 §8.1: no UDP over IPv6 without a checksum
     }
     let reply = probe.reply(tables)?;
+    probe.note(tables, segment);
     swap_ip6(frame, payload).ok_or(Pass::Access)?;
     reply.write(frame, segment, payload + IP6)
 }
@@ -214,6 +218,16 @@ impl Probe {
             min_rx,
             min_echo_rx,
         })
+    }
+
+    /// Notes that the initiator hears us, if it says so: its session is Up, or Down because we said AdminDown (RFC 5880
+    /// §6.8.6). That is the self-test: frames of a peer reach the program, and what it answers reaches the peer.
+    #[inline(always)]
+    fn note<T: Tables>(&self, tables: &T, segment: &Segment) {
+        let [first, flags, ..] = self.head;
+        if flags >> 6 == State::Up as u8 || first & DIAGNOSTIC == Diagnostic::NEIGHBOUR_DOWN.code() {
+            tables.note_heard(segment.id);
+        }
     }
 
     /// What to answer, if the probe is for us. The lease is asked only then.

@@ -5,8 +5,9 @@
 
 use super::{Maps, entry, segment};
 use crate::{
-    abi::{Action, Key4, Key6, Reflector, Role},
+    abi::{Action, Entry, Key4, Key6, Reflector, Role, Station, StationKey},
     eth::Mac,
+    event::{Event, Kind, flag},
     lease::Latch,
     outcome::{Done, Outcome, Pass},
 };
@@ -21,6 +22,20 @@ pub const SUPPRESSED4: [u8; 4] = [192, 0, 2, 11];
 pub const HELD6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10];
 /// An address another node is ranked for.
 pub const SUPPRESSED6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x11];
+/// An address the node has just claimed, and keeps against a claim by a higher hardware address.
+pub const KEPT4: [u8; 4] = [192, 0, 2, 12];
+/// An address the node has just claimed, and keeps against a claim by a higher hardware address.
+pub const KEPT6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x12];
+/// An address the node held until another node claimed it.
+pub const YIELDED4: [u8; 4] = [192, 0, 2, 13];
+/// An address the node held until another node claimed it.
+pub const YIELDED6: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x13];
+/// A hardware address of another node, higher than the node's.
+pub const OTHER_NODE_MAC: Mac = [2, 0, 0, 0, 0, 3];
+/// A hardware address of another node, lower than the node's.
+pub const LOWER_NODE_MAC: Mac = [0, 0x16, 0x3e, 0, 0, 3];
+/// The hardware address of another interface of the node on the same segment.
+pub const SECOND_MAC: Mac = [2, 0, 0, 0, 0, 4];
 /// The discriminator of the node.
 pub const DISCRIMINATOR: u32 = 0xc0ff_ee01;
 /// The epoch of the entries.
@@ -38,6 +53,8 @@ pub struct Golden {
     pub origin: String,
     /// What must become of the frame; names its counter.
     pub outcome: Outcome,
+    /// What the agent is told: kind and flags.
+    pub event: Option<(Kind, u8)>,
     /// The frame.
     pub input: Vec<u8>,
     /// The answer; `None`: the frame stays as it is.
@@ -64,24 +81,46 @@ pub fn table() -> Vec<Golden> {
     let files = [
         include_str!("../../golden/arp.frames"),
         include_str!("../../golden/ndp.frames"),
+        include_str!("../../golden/sightings.frames"),
         include_str!("../../golden/bfd.frames"),
     ];
     files.iter().flat_map(|file| parse(file)).collect()
 }
 
-/// The tables the frames are judged by: two addresses of each family on three VLANs, the reflector Up, the lease held.
+/// The tables the frames are judged by: four addresses of each family on three VLANs, two other nodes, the reflector Up, the
+/// lease held.
 pub fn maps() -> Maps {
     let mut maps = Maps { suppress_until: 20_000, now: 5_000, ..Maps::default() };
     maps.latch.set(Latch::new(EPOCH, 10_000).0);
     maps.reflector = Reflector::up(DISCRIMINATOR, EPOCH);
     for (id, vlans) in (1..).zip(VLANS) {
         maps.segments.insert(vlans, segment(id, NODE_MAC, Role::Holds));
-        maps.insert4(Key4 { segment: id, address: HELD4 }, entry(Action::Answer, EPOCH));
-        maps.insert4(Key4 { segment: id, address: SUPPRESSED4 }, entry(Action::Suppress, EPOCH));
-        maps.insert6(Key6 { segment: id, address: HELD6 }, entry(Action::Answer, EPOCH));
-        maps.insert6(Key6 { segment: id, address: SUPPRESSED6 }, entry(Action::Suppress, EPOCH));
+        for (slot, (address4, address6, entry)) in (id * 8..).step_by(2).zip(entries()) {
+            maps.insert4(Key4 { segment: id, address: address4 }, Entry { slot, ..entry });
+            maps.insert6(Key6 { segment: id, address: address6 }, Entry { slot: slot + 1, ..entry });
+            if address4 == YIELDED4 {
+                maps.yielded.borrow_mut().extend([(slot, 1), (slot + 1, 1)]);
+            }
+        }
+        let of = |mac| StationKey { segment: id, mac, pad: [0; 2] };
+        maps.stations.insert(of(OTHER_NODE_MAC), Station::Node);
+        maps.stations.insert(of(LOWER_NODE_MAC), Station::Node);
+        maps.stations.insert(of(SECOND_MAC), Station::Ours);
     }
     maps
+}
+
+/// How many slots [`maps`] uses, from 0 on.
+pub const SLOTS: u32 = 8 * 4;
+
+fn entries() -> [([u8; 4], [u8; 16], Entry); 4] {
+    let answer = entry(Action::Answer, EPOCH);
+    [
+        (HELD4, HELD6, answer),
+        (SUPPRESSED4, SUPPRESSED6, entry(Action::Suppress, EPOCH)),
+        (KEPT4, KEPT6, Entry { keep_until: u64::MAX, ..answer }),
+        (YIELDED4, YIELDED6, answer),
+    ]
 }
 
 /// The outcome of that name.
@@ -100,6 +139,10 @@ fn parse_row(row: &str) -> Golden {
     let (name, rest) = row.split_once("\norigin: ").expect("a frame has an origin");
     let (origin, rest) = rest.split_once("\noutcome: ").expect("a frame has an outcome");
     let (outcome, rest) = rest.split_once("\nin:").expect("a frame has bytes");
+    let (outcome, event) = match outcome.split_once("\nevent: ") {
+        Some((outcome, event)) => (outcome, Some(parse_event(event))),
+        None => (outcome, None),
+    };
     let (input, output) = match rest.split_once("\nout:") {
         Some((input, output)) => (input, Some(unhex(output))),
         None => (rest, None),
@@ -108,9 +151,33 @@ fn parse_row(row: &str) -> Golden {
         name: name.to_owned(),
         origin: origin.to_owned(),
         outcome: outcome_of(outcome).unwrap_or_else(|| panic!("{name}: no outcome is called {outcome}")),
+        event,
         input: unhex(input),
         output,
     }
+}
+
+fn parse_event(event: &str) -> (Kind, u8) {
+    let mut words = event.split(' ');
+    let kind = words.next().and_then(|word| Kind::ALL.into_iter().find(|kind| kind.name() == word));
+    let flags = words.map(|word| FLAGS.iter().find(|(name, _)| *name == word).expect("a flag of an event").1);
+    (kind.expect("a kind of event"), flags.fold(0, |all, flag| all | flag))
+}
+
+const FLAGS: [(&str, u8); 5] = [
+    ("to_us", flag::TO_US),
+    ("request", flag::REQUEST),
+    ("announcement", flag::ANNOUNCEMENT),
+    ("yielded", flag::YIELDED),
+    ("kept", flag::KEPT),
+];
+
+/// Kind and flags of an event, as [`Golden::event`] has them.
+///
+/// # Panics
+/// When the event has no known kind.
+pub fn essence(event: &Event) -> (Kind, u8) {
+    (*Kind::ALL.get(usize::from(event.kind)).expect("a known kind"), event.flags)
 }
 
 fn unhex(text: &str) -> Vec<u8> {

@@ -130,6 +130,12 @@ impl Topology {
         self.stations.iter().filter(move |station| station.segment == segment)
     }
 
+    /// The node's own hardware addresses on segments where several of its interfaces stand: they hear each other.
+    pub fn own_addresses(&self) -> BTreeSet<(SegmentId, Mac)> {
+        let several = self.stations.iter().filter(|station| self.on_segment(station.segment).nth(1).is_some());
+        several.map(|station| (station.segment, station.mac)).collect()
+    }
+
     /// Every segment, once.
     pub fn segment_ids(&self) -> BTreeSet<SegmentId> {
         self.stations.iter().map(|station| station.segment).collect()

@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Array, HashMap, PerCpuArray},
+    maps::{Array, HashMap, PerCpuArray, PerCpuValues, RingBuf},
     programs::{TestRun, TestRunOptions, Xdp},
 };
 use lb_common::{
-    abi::{Entry, Key4, Key6, Segment, VlanKey, name},
+    abi::{Entry, Key4, Key6, Segment, StationKey, VlanKey, name},
+    event::{Budget, Event, Kind},
     host::Maps,
     lease::{LATCH, Latch, Renewal, SUPPRESS_UNTIL, TICK_NANOS, verdict},
     outcome,
@@ -68,6 +69,14 @@ impl Kernel {
         }
         let mut reflector: Array<_, u64> = Array::try_from(self.map(name::REFLECTOR)?)?;
         reflector.set(0, maps.reflector.0, 0)?;
+        let mut stations: HashMap<_, StationKey, u32> = HashMap::try_from(self.map(name::NODE_MACS)?)?;
+        for (key, station) in &maps.stations {
+            stations.insert(key, *station as u32, 0)?;
+        }
+        let mut yielded: Array<_, u64> = Array::try_from(self.map(name::YIELDED)?)?;
+        for (&slot, generation) in &*maps.yielded.borrow() {
+            yielded.set(slot, generation, 0)?;
+        }
         let mut vips4: HashMap<_, Key4, Entry> = HashMap::try_from(self.map(name::VIPS_V4)?)?;
         for (&(segment, address), entry) in &maps.vips4 {
             vips4.insert(Key4 { segment, address }, entry, 0)?;
@@ -77,6 +86,48 @@ impl Kernel {
             vips6.insert(Key6 { segment, address }, entry, 0)?;
         }
         Ok(())
+    }
+
+    /// Puts back what the program wrote: the yields of the slots under `slots`, the budgets, the events.
+    pub fn restore(&mut self, maps: &Maps, slots: u32) -> Result<()> {
+        let mut yielded: Array<_, u64> = Array::try_from(self.map(name::YIELDED)?)?;
+        for slot in 0..slots {
+            yielded.set(slot, maps.yielded.borrow().get(&slot).copied().unwrap_or_default(), 0)?;
+        }
+        let cpus = aya::util::nr_cpus().map_err(|(what, error)| anyhow!("{what}: {error}"))?;
+        let mut budgets: PerCpuArray<_, Budget> = PerCpuArray::try_from(self.map(name::BUDGETS)?)?;
+        for kind in Kind::ALL {
+            budgets.set(kind as u32, PerCpuValues::try_from(vec![Budget::default(); cpus])?, 0)?;
+        }
+        self.events().map(drop)
+    }
+
+    /// The events since the last call.
+    pub fn events(&mut self) -> Result<Vec<Event>> {
+        let mut ring = RingBuf::try_from(self.map(name::EVENTS)?)?;
+        let mut events = Vec::new();
+        while let Some(item) = ring.next() {
+            ensure!(item.len() == size_of::<Event>(), "an event of {} bytes", item.len());
+            // SAFETY: as many bytes as an `Event` has, and any bytes are one: `repr(C)`, integers only.
+            events.push(unsafe { item.as_ptr().cast::<Event>().read_unaligned() });
+        }
+        Ok(events)
+    }
+
+    /// Events of a kind that were not sent, over all CPUs.
+    pub fn lost(&mut self, kind: Kind) -> Result<u64> {
+        let budgets: PerCpuArray<_, Budget> = PerCpuArray::try_from(self.map(name::BUDGETS)?)?;
+        Ok(budgets.get(&(kind as u32), 0)?.iter().map(|budget| budget.lost).sum())
+    }
+
+    /// When a peer last said on a segment that it hears this node.
+    pub fn heard(&mut self, segment: u32) -> Result<Option<u64>> {
+        let heard: HashMap<_, u32, u64> = HashMap::try_from(self.map(name::HEARD)?)?;
+        match heard.get(&segment, 0) {
+            Ok(at) => Ok(Some(at)),
+            Err(aya::maps::MapError::KeyNotFound) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The latch as it stands in the map.
@@ -124,6 +175,13 @@ impl Kernel {
         let result = xdp(&mut self.ebpf, name::RESPONDER)?.test_run(options).context("running the responder")?;
         output.truncate(result.data_size_out as usize);
         Ok(Run { action: result.return_value, bytes: output })
+    }
+
+    /// Runs the responder `times` times on a frame that it leaves as it is: at once, on one CPU.
+    pub fn flood(&mut self, frame: &[u8], times: u32) -> Result<()> {
+        let options = TestRunOptions { data_in: Some(frame), repeat: times, ..TestRunOptions::default() };
+        xdp(&mut self.ebpf, name::RESPONDER)?.test_run(options).context("running the responder")?;
+        Ok(())
     }
 
     /// The counters, summed over the CPUs.

@@ -1,6 +1,7 @@
 //! Random and mutated frames through the kernel program and the host's: same verdict, same bytes, same counter.
 
 use lb_common::{
+    event::Event,
     host::{Packet, golden},
     outcome::{Outcome, Pass, Verdict},
     respond::respond,
@@ -53,10 +54,16 @@ fn action(outcome: &Outcome) -> u32 {
 /// Runs one frame on both sides; the counters of the kernel before and after tell its outcome.
 fn check(kernel: &mut Kernel, bytes: &[u8]) -> Result<(), String> {
     let mut packet = Packet::new(bytes);
-    let outcome = respond(&mut packet, &golden::maps());
+    let maps = golden::maps();
+    kernel.restore(&maps, golden::SLOTS).map_err(|error| format!("{error:#}"))?;
+    let outcome = respond(&mut packet, &maps);
     let before = kernel.counters().map_err(|error| format!("{error:#}"))?;
     let run = kernel.run(bytes).map_err(|error| format!("{error:#}"))?;
     let after = kernel.counters().map_err(|error| format!("{error:#}"))?;
+    let told =
+        |events: &[Event]| -> Vec<Event> { events.iter().map(|event| Event { at: 0, ifindex: 0, ..*event }).collect() };
+    let by_kernel = told(&kernel.events().map_err(|error| format!("{error:#}"))?);
+    let by_host = told(&maps.events.borrow());
 
     let counted = before.iter().zip(&after).position(|(before, after)| before != after);
     let expected = match &outcome {
@@ -64,6 +71,9 @@ fn check(kernel: &mut Kernel, bytes: &[u8]) -> Result<(), String> {
         Err(Pass::Foreign) => None,
         Err(pass) => Some(pass.counter() as usize),
     };
+    if by_kernel != by_host {
+        return Err(format!("the host tells {by_host:?}, the kernel {by_kernel:?}"));
+    }
     if (run.action, &run.bytes, counted) == (action(&outcome), &packet.bytes, expected) {
         return Ok(());
     }

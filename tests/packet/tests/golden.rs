@@ -45,8 +45,10 @@ fn kernel() -> Option<Kernel> {
 #[test]
 fn in_a_test_run_every_frame_has_its_verdict_bytes_and_counter() {
     let Some(mut kernel) = kernel() else { return };
-    kernel.fill(TEST_IFINDEX, &golden::maps()).expect("the tables are filled");
+    let maps = golden::maps();
+    kernel.fill(TEST_IFINDEX, &maps).expect("the tables are filled");
     for golden in golden::table() {
+        kernel.restore(&maps, golden::SLOTS).expect("the tables are as before");
         let before = kernel.counters().expect("counters");
 
         let run = kernel.run(&golden.input).expect("a test run");
@@ -60,7 +62,16 @@ fn in_a_test_run_every_frame_has_its_verdict_bytes_and_counter() {
             "{}",
             golden.name
         );
+        told(&mut kernel, &golden, TEST_IFINDEX);
     }
+}
+
+/// The agent was told what the table says, of this interface.
+fn told(kernel: &mut Kernel, golden: &Golden, ifindex: u32) {
+    let events = kernel.events().expect("the events");
+    let told: Vec<_> = events.iter().map(golden::essence).collect();
+    assert_eq!(told, golden.event.into_iter().collect::<Vec<_>>(), "{}", golden.name);
+    assert!(events.iter().all(|event| event.ifindex == ifindex), "{}: {events:?}", golden.name);
 }
 
 #[test]
@@ -78,9 +89,11 @@ fn over_a_veth_in_generic_mode_every_frame_has_its_answer_and_counter() {
 fn over_a_veth(attach: Attach) {
     let Some(mut kernel) = kernel() else { return };
     let veth = Veth::new(golden::NODE_MAC).expect("a pair in two namespaces");
-    kernel.fill(veth.node_ifindex(), &golden::maps()).expect("the tables are filled");
+    let maps = golden::maps();
+    kernel.fill(veth.node_ifindex(), &maps).expect("the tables are filled");
     veth.attach(&mut kernel, attach).expect("the program attaches");
     for golden in golden::table() {
+        kernel.restore(&maps, golden::SLOTS).expect("the tables are as before");
         let before = kernel.counters().expect("counters");
 
         let answer = veth.exchange(&golden.input).expect("a frame goes over the pair");
@@ -93,6 +106,7 @@ fn over_a_veth(attach: Attach) {
             "{}",
             golden.name
         );
+        told(&mut kernel, &golden, veth.node_ifindex());
     }
 }
 
@@ -124,4 +138,7 @@ fn the_table_has_answers_drops_and_passes_of_both_protocols() {
     assert!(count(Ok(Done::ArpAnswered)) >= 8);
     assert!(count(Ok(Done::NsAnswered)) >= 8);
     assert!(count(Ok(Done::DadAnswered)) >= 2);
+    assert!(count(Err(Pass::ArpClaimYielded)) >= 6);
+    assert!(count(Err(Pass::NaClaimYielded)) >= 6);
+    assert!(table.iter().filter(|golden| golden.event.is_some()).count() >= 30);
 }

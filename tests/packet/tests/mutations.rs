@@ -1,4 +1,4 @@
-//! The golden table notices faults: thirteen named mutations of `lb-common`, each of which must break a golden frame.
+//! The golden table notices faults: eighteen named mutations of `lb-common`, each of which must break a golden frame.
 //!
 //! Each is a replacement in one file of a copy of the crate; the copy's golden test must build and fail.
 
@@ -16,7 +16,7 @@ struct Mutation {
     to: &'static str,
 }
 
-const MUTATIONS: [Mutation; 13] = [
+const MUTATIONS: [Mutation; 18] = [
     Mutation {
         name: "the reply keeps the opcode of the request",
         file: "src/arp.rs",
@@ -71,6 +71,36 @@ const MUTATIONS: [Mutation; 13] = [
         file: "src/tables.rs",
         from: "if entry.action != Action::Answer as u8 || segment.role",
         to: "if segment.role",
+    },
+    Mutation {
+        name: "a stranger's announcement is a claim",
+        file: "src/sighting.rs",
+        from: "let is_node = station == Some(Station::Node as u32);",
+        to: "let is_node = true;",
+    },
+    Mutation {
+        name: "of two simultaneous claims the higher hardware address stays",
+        file: "src/sighting.rs",
+        from: "number(&segment.mac) < number(claimant)",
+        to: "number(&segment.mac) > number(claimant)",
+    },
+    Mutation {
+        name: "an answer to a probe is a claim",
+        file: "src/ndp.rs",
+        from: "if message.is_solicited { 0 } else { flag::ANNOUNCEMENT }",
+        to: "flag::ANNOUNCEMENT",
+    },
+    Mutation {
+        name: "an advertisement speaks for its Ethernet source",
+        file: "src/ndp.rs",
+        from: "let mac = message.options.link_layer.unwrap_or(addresses.source);",
+        to: "let mac = addresses.source;",
+    },
+    Mutation {
+        name: "what gave way to a claim answers again",
+        file: "src/tables.rs",
+        from: "entry.generation as u64 <= tables.yielded(entry.slot)",
+        to: "(entry.generation as u64) < tables.yielded(entry.slot)",
     },
     Mutation {
         name: "what a reflector sent is reflected",

@@ -101,6 +101,9 @@ fn of_two_interfaces_on_one_network_one_answers_and_carrier_decides() {
     };
 
     assert_eq!(roles(&[first.clone(), second.clone()]), [(2, Role::Holds), (2, Role::Suppresses)]);
+    let both = topology(&[first.clone(), second.clone(), link(4, "eth2", &["198.51.100.1/24"])]);
+    let mac = |last| [2, 0, 0, 0, 0, last];
+    assert_eq!(both.own_addresses(), BTreeSet::from([(2, mac(2)), (2, mac(3))]), "eth2 hears nobody of ours");
     let cut = Link { carrier: false, ..first };
     assert_eq!(roles(&[cut, second]), [(2, Role::Suppresses), (2, Role::Holds)]);
 }

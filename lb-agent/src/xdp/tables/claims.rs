@@ -1,0 +1,62 @@
+//! What ownership asks of the tables: which claims were given way to, what a peer hears, what the reflector says.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use aya::maps::MapError;
+use lb_common::abi::{Entry, Reflector, SegmentId};
+use lb_plan::agent::{Action, EntryKey};
+
+use super::{Tables, keep_from_now};
+
+impl Tables {
+    /// The claim of an address is announced only now, later than it was written: it stands against a simultaneous one from
+    /// here on. Does not make an entry answer that gave way meanwhile.
+    #[expect(dead_code, reason = "for the ownership machine")]
+    pub(crate) fn claimed(&mut self, key: EntryKey) -> anyhow::Result<()> {
+        match self.entries.get(&key).copied() {
+            Some(entry) if self.counts(&entry) == Action::Answer => {
+                self.write_entry(key, Entry { keep_until: keep_from_now(), ..entry })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the program gave an address away that stands as answered: it does not answer it until it is applied anew.
+    pub(crate) fn has_yielded(&self, key: EntryKey) -> anyhow::Result<bool> {
+        match self.entries.get(&key) {
+            Some(entry) if self.counts(entry) == Action::Answer => {
+                Ok(self.yielded_in(entry.slot)? >= u64::from(entry.generation))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Every address that stands as answered and that the program gave away: for an agent that may have missed an event.
+    pub(crate) fn yields(&self) -> anyhow::Result<Vec<EntryKey>> {
+        let mut yields = Vec::new();
+        for key in self.entries.keys() {
+            if self.has_yielded(*key)? {
+                yields.push(*key);
+            }
+        }
+        Ok(yields)
+    }
+
+    /// When a peer last said that this node's answers reach it on a segment, on the clock of [`clock::monotonic`]: the
+    /// self-test by a peer.
+    #[expect(dead_code, reason = "for the ownership machine")]
+    pub(crate) fn heard(&self, segment: SegmentId) -> anyhow::Result<Option<Duration>> {
+        match self.maps.heard.get(&segment, 0) {
+            Ok(at) => Ok(Some(Duration::from_nanos(at))),
+            Err(MapError::KeyNotFound) => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("read whether a peer hears us on segment {segment}")),
+        }
+    }
+
+    /// What the S-BFD reflector says from now on.
+    #[expect(dead_code, reason = "for the ownership machine")]
+    pub(crate) fn set_reflector(&mut self, reflector: Reflector) -> anyhow::Result<()> {
+        self.maps.reflector.set(0, reflector.0, 0).context("write what the reflector says")
+    }
+}
