@@ -1,4 +1,4 @@
-//! Sends announcements: one packet socket for all interfaces. What and when is `lb_plan::agent::announce`'s.
+//! Sends announcements and questions: one packet socket for all interfaces. What and when is `lb_plan`'s.
 
 use std::{
     io,
@@ -7,7 +7,7 @@ use std::{
 };
 
 use lb_plan::agent::{
-    Station,
+    Mac, Station,
     frame::{self, ArpForm},
 };
 use socket2::{Domain, Socket, Type};
@@ -36,6 +36,17 @@ impl Announcer {
                 // RFC 4861 §4.4: an address of the interface. Without a link-local one the target itself is one.
                 let source: Ipv6Addr = station.link_local.unwrap_or(address);
                 self.frame(station.index, &frame::neighbour_advertisement(station.mac, source, address))
+            }
+        }
+    }
+
+    /// Asks `to`, or everybody, who has `address`.
+    pub(crate) fn probe(&self, station: &Station, to: Option<Mac>, address: IpAddr) -> io::Result<()> {
+        match address {
+            IpAddr::V4(address) => self.frame(station.index, &frame::arp_probe(station.mac, to, address)),
+            IpAddr::V6(address) => {
+                let source = station.link_local.ok_or_else(|| io::Error::other("no link-local address to ask from"))?;
+                self.frame(station.index, &frame::neighbour_solicitation(station.mac, to, source, address))
             }
         }
     }

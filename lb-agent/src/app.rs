@@ -6,7 +6,7 @@
 use std::{fs, fs::File, path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
-use lb_api::VirtualIP;
+use lb_api::{LoadBalancerNode, VirtualIP};
 use lb_plan::agent::Departure;
 use lb_store::{Store, Writer};
 use nix::{
@@ -22,9 +22,7 @@ use tokio::{
 use crate::{
     admin,
     args::{Cli, Command, Run},
-    cleanup, departure, metrics,
-    owner,
-    status, telemetry,
+    cleanup, departure, metrics, owner, status, telemetry,
     undo::Undo,
     view::View,
     xdp::pins::Pins,
@@ -76,10 +74,11 @@ async fn run(args: Run) -> anyhow::Result<()> {
     let place = args.place();
     let store = Store::open(&place, Writer::Agent(args.node.clone())).with_context(|| format!("open {place}"))?;
     let virtual_ips = store.reflect::<VirtualIP>();
+    let nodes = store.reflect::<LoadBalancerNode>();
     let (published, view) = watch::channel(View::default());
     let (tell, told) = oneshot::channel();
     let owner =
-        owner::thread::start(args.clone(), pins.clone(), undo, virtual_ips.clone(), published, told).await?;
+        owner::thread::start(args.clone(), pins.clone(), undo, virtual_ips.clone(), nodes, published, told).await?;
     let registry = metrics::registry(&pins, view.clone())?;
     let mut terminate = signal(SignalKind::terminate()).context("catch SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("catch SIGINT")?;

@@ -76,6 +76,12 @@ pub struct Run {
     /// How long after the lease suppressed addresses stay suppressed, before everything passes.
     #[arg(long, env = "HERALD_SUPPRESS_LIMIT", default_value = "5m")]
     pub suppress_limit: Duration,
+    /// The time between two probes of a node that this one would take over from.
+    #[arg(long, env = "HERALD_PROBE_INTERVAL", default_value = "50ms")]
+    pub probe_interval: Duration,
+    /// How many intervals of silence make a node dead, once it does not answer for its addresses either.
+    #[arg(long, env = "HERALD_PROBE_MULTIPLIER", default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..))]
+    pub probe_multiplier: u8,
     /// What SIGTERM means: leave the addresses to a successor, or let go and clean up, or what the API server says.
     #[arg(long, env = "HERALD_ON_TERM", value_enum, default_value_t)]
     pub on_term: OnTerm,

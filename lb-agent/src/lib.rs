@@ -24,6 +24,7 @@ mod cleanup;
 mod clock;
 mod departure;
 mod host;
+mod liveness;
 mod metrics;
 mod net;
 mod owner;

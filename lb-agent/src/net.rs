@@ -4,8 +4,10 @@
 //! taken for the reply and never seen.
 
 pub(crate) mod addresses;
+pub(crate) mod datagram;
 pub(crate) mod events;
 pub(crate) mod links;
+pub(crate) mod received;
 pub(crate) mod sysctl;
 
 use tokio::task::JoinHandle;

@@ -6,6 +6,7 @@
 
 mod lease;
 mod leave;
+mod ownership;
 mod pass;
 mod sightings;
 mod stop;
@@ -18,10 +19,12 @@ use std::{
 };
 
 use anyhow::Context;
-use lb_api::VirtualIP;
+use lb_api::{LoadBalancerNode, VirtualIP};
 use lb_plan::agent::{Config, Departure, Leaving, NodePlan, Topology, announce::Schedule};
 use lb_store::{Listing, Reflector};
 use tokio::{sync::watch, time::Instant};
+
+use ownership::Deciding;
 
 use crate::{
     announce::Announcer,
@@ -60,6 +63,7 @@ pub(crate) struct Owner {
     requests: Requests,
     events: Events,
     virtual_ips: Reflector<VirtualIP>,
+    deciding: Deciding,
     seen: Seen,
     view: View,
     published: watch::Sender<View>,
@@ -108,6 +112,7 @@ impl Owner {
         pins: Pins,
         undo: Undo,
         virtual_ips: Reflector<VirtualIP>,
+        nodes: Reflector<LoadBalancerNode>,
         published: watch::Sender<View>,
     ) -> anyhow::Result<Self> {
         let (mut object, maps) = Object::load(&pins, args.object.as_deref(), args.ebpf_log)?;
@@ -131,6 +136,7 @@ impl Owner {
             events: Events::connect().context("subscribe to link and address events")?,
             seen: Seen { stale: true, ..Seen::default() },
             view: View::default(),
+            deciding: Deciding::new(&args.node, nodes).context("start the thread that watches other nodes")?,
             args,
             pins,
             object,
@@ -152,7 +158,7 @@ impl Owner {
             }
             tokio::select! {
                 biased;
-                departure = &mut stop => return self.stop(departure).await,
+                departure = &mut stop => return Box::pin(self.stop(departure)).await,
                 ready = first.ready() => {
                     ready.context("read the first VirtualIPs")?;
                     break;
@@ -163,20 +169,18 @@ impl Owner {
         loop {
             self.pass().await;
             let wake = Instant::now() + self.idle();
-            loop {
-                tokio::select! {
-                    biased;
-                    departure = &mut stop => return self.stop(departure).await,
-                    changed = self.virtual_ips.changed() => changed.context("follow the VirtualIPs")?,
-                    event = self.events.changed() => self.link_event(event)?,
-                    event = self.told.next() => {
-                        self.sighted(&event.context("read the kernel program's events")?);
-                        // Nothing here decides by it yet, so no pass is due.
-                        continue;
-                    }
-                    () = tokio::time::sleep_until(wake) => {}
+            tokio::select! {
+                biased;
+                departure = &mut stop => return Box::pin(self.stop(departure)).await,
+                event = self.told.next() => {
+                    let event = event.context("read the kernel program's events")?;
+                    self.sighted(clock::monotonic(), &event);
                 }
-                break;
+                changed = self.deciding.liveness.changed() => changed.context("watch the other nodes")?,
+                changed = self.virtual_ips.changed() => changed.context("follow the VirtualIPs")?,
+                changed = self.deciding.nodes.changed() => changed.context("follow the LoadBalancerNodes")?,
+                event = self.events.changed() => self.link_event(event)?,
+                () = tokio::time::sleep_until(wake) => {}
             }
         }
     }
@@ -187,7 +191,9 @@ impl Owner {
         let renewal = self.view.completed_at + PASS;
         // Several copies at a wake-up, not one.
         let copies = self.schedule.next().map(|due| due.max(self.view.completed_at + COPIES));
-        let due = [copies, self.host.next(), self.seen.leaving.next(), Some(renewal)].into_iter().flatten().min();
+        let decision = self.deciding.machine.next();
+        let due = [copies, self.host.next(), self.seen.leaving.next(), decision, Some(renewal)];
+        let due = due.into_iter().flatten().min();
         if self.seen.lost || self.seen.stale {
             return Duration::ZERO;
         }
@@ -209,7 +215,6 @@ impl Owner {
         if self.seen.looked && !self.seen.stale && now < self.seen.audited_at + AUDIT {
             return Links::NotRead;
         }
-        self.audit_events();
         match links::dump(&self.requests).await {
             Ok(observed) => {
                 self.seen.stale = false;

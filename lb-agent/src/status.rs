@@ -12,7 +12,7 @@ use lb_api::{
     LoadBalancerNode, LoadBalancerNodeSpec, LoadBalancerNodeStatus, VirtualIP, VirtualIPStatus, node::LeaseStatus,
     virtual_ip::name_of,
 };
-use lb_plan::agent::Held;
+use lb_plan::agent::{Held, peers};
 use lb_store::{CreateError, Listing, Reflector, Store, UpdateError};
 use tokio::{sync::watch, time::Instant};
 
@@ -33,6 +33,8 @@ pub(crate) async fn publish(
     mut view: watch::Receiver<View>,
 ) -> anyhow::Result<()> {
     virtual_ips.ready().await.context("read the first VirtualIPs")?;
+    // The others have to know this node before it holds anything.
+    view.wait_for(|view| view.passes > 0).await.context("wait for the first pass")?;
     let mut writer = Writer { store, node: args.node, last: None, settled: None, trouble: Trouble::default() };
     let mut node_due = Instant::now();
     loop {
@@ -117,6 +119,7 @@ impl Writer {
     async fn node(&mut self, view: &View) -> bool {
         let status = LoadBalancerNodeStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            discriminator: peers::discriminator(&self.node).get(),
             interfaces: view.interfaces.to_vec(),
             lease: LeaseStatus {
                 duration_seconds: u32::try_from(view.lease.duration_millis / 1_000).unwrap_or(u32::MAX),

@@ -3,7 +3,7 @@
 //! ```text
 //! links ──► topology: stations, segments, attach points ─┐
 //!                                                        ├─► plan: entries, groups, settings ──► table::diff
-//! VirtualIPs ──► ownership::decide, one address at a time ┘
+//! VirtualIPs, peers, what is heard ──► ownership::Machine ┘
 //! VirtualIPs not listed any more ──► leave: how long they still count
 //! newly held addresses ──► announce: when to send which copy ──► frame: the bytes
 //! LoadBalancerNodes ──► peers: where the other nodes stand
@@ -20,12 +20,14 @@ pub mod leave;
 pub mod peers;
 pub mod plan;
 pub mod table;
+#[cfg(test)]
+mod testing;
 pub mod topology;
 
 pub use departure::Departure;
 pub use frame::Mac;
 pub use leave::{Leaving, Presence};
 pub use peers::Peer;
-pub use plan::{Groups, Held, NodePlan, Problem, Snapshot, plan};
+pub use plan::{Groups, Held, NodePlan, Ownership, Problem, Segments, Snapshot, addresses, plan};
 pub use table::{Action, EntryKey, Operation, Role, Segment, SegmentId, SegmentKey, Table};
 pub use topology::{Config, Kind, Link, NamePatterns, Station, Topology};

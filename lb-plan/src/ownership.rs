@@ -45,8 +45,6 @@
 //! Invariant that holds for every rule: an address that this node does not hold is *suppressed* on it as long as
 //! its VirtualIP exists, because every node may have the address on `lo` and the kernel would answer for it.
 
-use lb_api::virtual_ip::Phase;
-
 mod act;
 mod facts;
 mod hear;
@@ -68,15 +66,6 @@ pub use input::{Address, Conflict, Failback, Health, Input, Link, Node, Proxy, R
 pub use machine::Machine;
 pub use output::{Copies, Counters, Loss, Output, Rate, Reflect, Status, WhyNot};
 pub use timing::Timing;
-
-/// What this node does about an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Holding {
-    /// This node answers.
-    Hold(Why),
-    /// This node makes sure that it does not answer.
-    Suppress,
-}
 
 /// Why this node holds an address; one word, shown in the VirtualIP's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,15 +101,6 @@ impl Why {
             Self::NobodyAnswered => "NobodyAnswered",
             Self::TakenUp => "TakenUp",
         }
-    }
-}
-
-/// Decides for one address. `ranked` is best first; a released address is nobody's.
-pub fn decide(ranked: &[String], me: &str, phase: Phase) -> Holding {
-    match phase {
-        Phase::Released => Holding::Suppress,
-        Phase::Bound if ranked.first().is_some_and(|first| first == me) => Holding::Hold(Why::FirstRanked),
-        Phase::Bound => Holding::Suppress,
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context as _;
 use lb_common::abi::Action;
 use lb_tests::{
     asker::ask_once,
@@ -23,21 +24,37 @@ fn an_agent_with_a_thousand_addresses_of_each_family_answers_exactly_its_own() -
     if !need::met(&herald::agent_needs()) {
         return Ok(());
     }
-    let mut lab = Lab::new(Shape::default())?;
+    let mut lab = Lab::new(Shape { nodes: 2, ..Shape::default() })?;
     lab.attach_pass()?;
     let manifests = Manifests::new(lab.dir().join("manifests"))?;
     let stand_in = manifests.stand_in()?;
-    // This node is first for every other pair.
+    // Each of two nodes is first for every other pair.
     let ranked = |number: u16| if number.is_multiple_of(2) { ["node-1", "node-2"] } else { ["node-2", "node-1"] };
     for number in 0..PAIRS {
         pair(number).into_iter().try_for_each(|address| stand_in.create(address, &ranked(number)))?;
     }
     let mut agent = Agent::start(&lab, &lab.nodes[0], &manifests, &AgentOptions::default())?;
+    let other = Agent::start(&lab, &lab.nodes[1], &manifests, &AgentOptions::default())?;
+    for (agent, first) in [(&agent, true), (&other, false)] {
+        wait::for_ok(LIMIT, format!("{} to hold its own", agent.node().name), || {
+            let state = agent.state().map_err(|error| format!("{error:#}"))?;
+            let holds =
+                state["holds"].as_array().into_iter().flatten().filter_map(|address| address.as_str()?.parse().ok());
+            let (own, others): (Vec<IpAddr>, Vec<_>) =
+                holds.partition(|address| last_group(*address).is_multiple_of(2) == first);
+            // Of an even number of pairs half, and two addresses each.
+            if (own.len(), others.len()) == (usize::from(PAIRS), 0) {
+                Ok(())
+            } else {
+                Err(format!("{} of its own and {} of the other's", own.len(), others.len()))
+            }
+        })?;
+    }
     let table = agent.pins().table(&lab.nodes[0], INTERFACE)?;
     for number in 0..PAIRS {
         let wanted = if number.is_multiple_of(2) { Action::Answer } else { Action::Suppress };
         for address in pair(number) {
-            let found = wait::for_some(LIMIT, format!("the entry of {address}"), || table.entry(address).ok()?)?;
+            let found = table.entry(address)?.with_context(|| format!("{address} is in the table"))?;
             assert_eq!(found.action, wanted as u8, "{address}");
         }
     }
@@ -48,7 +65,7 @@ fn an_agent_with_a_thousand_addresses_of_each_family_answers_exactly_its_own() -
     for request in record.all().requests() {
         let macs: Vec<_> = request.replies.iter().map(|reply| reply.mac).collect();
         let ours = last_group(request.address).is_multiple_of(2);
-        let wanted = if ours { vec![lab.nodes[0].mac] } else { Vec::new() };
+        let wanted = vec![lab.nodes[usize::from(!ours)].mac];
         assert_eq!(macs, wanted, "{}", request.address);
     }
 

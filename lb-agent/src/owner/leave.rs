@@ -3,15 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use lb_api::VirtualIP;
-use lb_plan::agent::{Presence, Snapshot, Table, leave};
+use lb_plan::agent::{Presence, Table as _, leave};
 use lb_store::{Key, Listing, Set};
 
 use super::Owner;
 
 impl Owner {
     /// Makes `listing` the one that counts, takes up what it does not list any more, and lets go what is over.
-    /// The objects whose spec is new or other than before, and whether the plan may have changed. A status decides
-    /// nothing here: an agent that writes thousands must not plan anew for each.
+    /// The objects whose spec is new or other than before, and whether more may have changed than these: then all count
+    /// anew. A status decides nothing here: an agent that writes thousands must not plan anew for each.
     pub(super) fn take_listing(
         &mut self,
         now: Duration,
@@ -40,17 +40,17 @@ impl Owner {
             }
         }
         let over = self.judge_leaving(now);
-        let changed = removed || over || !set.is_empty();
-        (set, changed)
+        (set, removed || over)
     }
 
-    /// Takes up, once, what an earlier agent left in the table and nobody lists: its file may not parse just now.
-    pub(super) fn take_standing(&mut self, now: Duration) {
+    /// Takes up, once, what an earlier agent left in the table, and what of it nobody lists: its file may not parse just
+    /// now. Whether this was the time.
+    pub(super) fn take_standing(&mut self, now: Duration) -> bool {
         if std::mem::replace(&mut self.seen.took_standing, true) {
-            return;
+            return false;
         }
-        let snapshot = Snapshot { node: &self.args.node, topology: &self.seen.topology };
-        for object in leave::standing(snapshot, self.tables.entries()) {
+        self.take_up(now);
+        for object in leave::standing(&self.args.node, &self.seen.topology, self.tables.entries()) {
             self.seen.leaving.add(Arc::new(object));
         }
         self.judge_leaving(now);
@@ -61,6 +61,7 @@ impl Owner {
                 leave::GRACE
             );
         }
+        true
     }
 
     fn judge_leaving(&mut self, now: Duration) -> bool {

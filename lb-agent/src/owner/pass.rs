@@ -1,20 +1,9 @@
 //! One pass: look, plan, apply, announce, vouch, show.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use lb_api::{
-    VirtualIP,
-    node::{AttachMode, Interface, LeaseState},
-};
-use lb_plan::agent::{
-    self, Action, Operation, SegmentId, Snapshot, Station, Table as _, Topology, announce::Target, plan::answering,
-    table,
-};
+use lb_api::node::{AttachMode, Interface, LeaseState};
+use lb_plan::agent::{self, Held, Ownership as _, Snapshot, Topology, table};
 
 use super::{Links, Owner};
 use crate::{
@@ -22,13 +11,6 @@ use crate::{
     view::{Lease, View},
     xdp::attach,
 };
-
-/// Which addresses' announcements begin, and which end.
-#[derive(Default)]
-struct Turns {
-    answering: Vec<(SegmentId, IpAddr)>,
-    not_answering: BTreeSet<(SegmentId, IpAddr)>,
-}
 
 impl Owner {
     /// Runs one pass to its end.
@@ -41,11 +23,24 @@ impl Owner {
             self.show(began, true);
             return;
         }
+        if links == Links::Changed {
+            self.take_links(began);
+        }
+        self.learn(began, links);
         let listing = self.virtual_ips.current();
-        let (changed, objects_changed) = self.take_listing(began, listing);
-        let replan = links == Links::Changed || objects_changed || std::mem::take(&mut self.seen.retry);
+        let (changed, others) = self.take_listing(began, listing);
+        let standing = self.take_standing(began);
+        let all = standing || others || links == Links::Changed || self.seen.retry;
+        if all {
+            self.set_addresses(began);
+        } else {
+            self.set_changed(began, &changed);
+        }
+        self.act(clock::monotonic());
+        let replan = all || !changed.is_empty() || self.seen.retry;
+        self.seen.retry = false;
         if replan {
-            self.apply(began, links == Links::Changed, &changed);
+            self.apply();
         } else {
             if self.keeper.is_held() && !self.attachments.complete() {
                 self.attach();
@@ -67,19 +62,26 @@ impl Owner {
         self.show(began, replan || !self.attachments.complete());
     }
 
-    fn apply(&mut self, now: Duration, looked: bool, changed: &[Arc<VirtualIP>]) {
-        let before = stations_by_segment(&self.seen.topology);
-        if looked {
-            let links: Vec<agent::Link> = self.seen.observed.values().map(|observed| observed.link.clone()).collect();
-            self.seen.topology = Topology::of(&links, &self.config);
+    /// What the links make of this node's place on its networks.
+    fn take_links(&mut self, now: Duration) {
+        let links: Vec<agent::Link> = self.seen.observed.values().map(|observed| observed.link.clone()).collect();
+        let topology = Topology::of(&links, &self.config);
+        if topology != self.seen.topology {
+            self.seen.topology = topology;
+            let stations: BTreeSet<u32> = self.seen.topology.stations.iter().map(|station| station.index).collect();
+            self.schedule.retain(|target| stations.contains(&target.ifindex));
         }
-        self.take_standing(now);
-        let mut turns = self.apply_first(changed);
+        self.set_links(now);
+    }
+
+    fn apply(&mut self) {
         let listed = self.seen.listing.iter().flat_map(|listing| listing.objects.values()).map(|object| &**object);
         let objects = listed.chain(self.seen.leaving.objects());
-        self.seen.plan = agent::plan(Snapshot { node: &self.args.node, topology: &self.seen.topology }, objects);
+        let ownership = &self.deciding.machine;
+        self.seen.plan =
+            agent::plan(Snapshot { node: &self.args.node, topology: &self.seen.topology, ownership }, objects);
         self.own_stations();
-        turns.extend(self.apply_tables());
+        self.apply_tables();
         // The table stands: from here on it may answer, and only then may a frame meet the program.
         if !self.keeper.is_held() {
             self.vouch(self.args.lease.millis());
@@ -87,7 +89,6 @@ impl Owner {
         if self.keeper.is_held() {
             self.attach();
         }
-        self.schedule_turns(turns, &before);
         self.host_settings();
         let problems = self.seen.plan.problems.iter().cloned().map(anyhow::Error::new).collect();
         let retry = self.seen.retry;
@@ -96,40 +97,11 @@ impl Owner {
         self.seen.retry = retry;
     }
 
-    /// What the changed objects ask for, ahead of the whole plan: with 10,000 addresses a plan takes longer than a
-    /// change may. The whole plan follows in the same pass and judges these entries like all others.
-    fn apply_first(&mut self, changed: &[Arc<VirtualIP>]) -> Turns {
-        let mut turns = Turns::default();
-        if !self.keeper.is_held() || self.tables.segments() != &self.seen.topology.segments {
-            return turns;
-        }
-        let snapshot = Snapshot { node: &self.args.node, topology: &self.seen.topology };
-        let entries = agent::plan(snapshot, changed.iter().map(|object| &**object)).entries;
-        for (key, action) in entries {
-            if self.tables.action(key) == Some(action) {
-                continue;
-            }
-            let operation = Operation::SetEntry(key, action);
-            // What fails here is tried again, and reported, by the whole plan.
-            if self.tables.apply(operation).is_ok() {
-                turns.note(operation);
-            }
-        }
-        turns
-    }
-
-    fn apply_tables(&mut self) -> Turns {
+    fn apply_tables(&mut self) {
         let operations = table::diff(&self.tables, &self.seen.plan.segments, &self.seen.plan.entries);
-        let mut turns = Turns::default();
-        let mut errors = Vec::new();
-        for operation in operations {
-            match self.tables.apply(operation) {
-                Ok(()) => turns.note(operation),
-                Err(error) => errors.push(error),
-            }
-        }
+        let errors: Vec<_> =
+            operations.into_iter().filter_map(|operation| self.tables.apply(operation).err()).collect();
         self.report(errors);
-        turns
     }
 
     fn attach(&mut self) {
@@ -160,36 +132,6 @@ impl Owner {
         }
     }
 
-    /// Announces what is newly held, and all of a segment when its station came up or changed its MAC.
-    fn schedule_turns(&mut self, turns: Turns, before: &BTreeMap<SegmentId, Station>) {
-        let stations = stations_by_segment(&self.seen.topology);
-        let index_of = |segment| stations.get(&segment).filter(|station| station.running).map(|station| station.index);
-        if !turns.not_answering.is_empty() {
-            let ended: BTreeSet<Target> = turns
-                .not_answering
-                .iter()
-                .filter_map(|(segment, address)| Some(Target { ifindex: index_of(*segment)?, address: *address }))
-                .collect();
-            self.schedule.retain(|target| !ended.contains(target));
-        }
-        for (segment, address) in turns.answering {
-            if let Some(ifindex) = index_of(segment) {
-                self.schedule.start(Target { ifindex, address });
-            }
-        }
-        for (segment, station) in &stations {
-            let same = before
-                .get(segment)
-                .is_none_or(|old| (old.index, old.mac, old.running) == (station.index, station.mac, station.running));
-            if same || !station.running {
-                continue;
-            }
-            for key in self.tables.answers_on(*segment) {
-                self.schedule.start(Target { ifindex: station.index, address: key.address });
-            }
-        }
-    }
-
     fn host_settings(&mut self) {
         let wanted = host::Wanted {
             arp_announce: self.seen.topology.stations.iter().map(|station| station.name.clone()).collect(),
@@ -205,16 +147,7 @@ impl Owner {
             return;
         }
         for target in self.schedule.poll(clock::monotonic()) {
-            let station = self.seen.topology.stations.iter().find(|station| station.index == target.ifindex);
-            let Some(station) = station.filter(|station| station.running) else { continue };
-            match self.announcer.send(station, target.address) {
-                Ok(()) => self.seen.counters.announcements += 1,
-                // Repeats make up for a full queue; a link that went down is in the next event.
-                Err(error) => {
-                    self.seen.counters.announcement_errors += 1;
-                    tracing::debug!(address = %target.address, interface = station.name, "announce: {error}");
-                }
-            }
+            self.send_copy(target);
         }
     }
 
@@ -222,8 +155,10 @@ impl Owner {
     fn show(&mut self, began: Duration, replanned: bool) {
         let now = clock::monotonic();
         let took = now.saturating_sub(began);
+        if replanned || std::mem::take(&mut self.deciding.changed) {
+            self.view.held = self.held();
+        }
         if replanned {
-            self.view.held = self.seen.plan.held.as_slice().into();
             self.view.interfaces = Arc::new(self.interfaces());
             let clean = !self.seen.retry && self.host.settled() && self.seen.plan.problems.is_empty();
             if clean {
@@ -253,6 +188,17 @@ impl Owner {
         self.published.send_replace(self.view.clone());
     }
 
+    /// What this node holds on any of its segments.
+    fn held(&self) -> Arc<[Held]> {
+        let machine = &self.deciding.machine;
+        let answered = machine.entries().filter(|(_, generation)| generation.is_some()).map(|(key, _)| key);
+        let held = answered.filter_map(|key| Some(Held { address: key.address, why: machine.why(key)? }));
+        let mut held: Vec<Held> = held.collect();
+        held.sort_unstable();
+        held.dedup_by_key(|held| held.address);
+        held.into()
+    }
+
     fn interfaces(&self) -> Vec<Interface> {
         let indexes: BTreeSet<u32> = self
             .seen
@@ -274,28 +220,6 @@ impl Owner {
             })
             .collect()
     }
-}
-
-impl Turns {
-    fn extend(&mut self, later: Self) {
-        self.answering.extend(later.answering);
-        self.not_answering.extend(later.not_answering);
-    }
-
-    fn note(&mut self, operation: Operation) {
-        match operation {
-            Operation::SetEntry(key, Action::Answer) => self.answering.push((key.segment, key.address)),
-            Operation::SetEntry(key, Action::Suppress) | Operation::RemoveEntry(key) => {
-                self.not_answering.insert((key.segment, key.address));
-            }
-            Operation::SetSegment(..) | Operation::RemoveSegment(_) => {}
-        }
-    }
-}
-
-fn stations_by_segment(topology: &Topology) -> BTreeMap<SegmentId, Station> {
-    let ids = topology.segment_ids().into_iter();
-    ids.filter_map(|id| Some((id, answering(topology, id)?.clone()))).collect()
 }
 
 fn text(mac: [u8; 6]) -> String {

@@ -1,6 +1,6 @@
 //! What the kernel program tells of others who speak for our addresses, and the hardware addresses it tells them by.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use lb_common::abi::{Station, StationKey};
 
@@ -8,16 +8,17 @@ use super::Owner;
 use crate::xdp::events::Event;
 
 impl Owner {
-    /// Takes one event: it is counted, and shown to who looks for it.
-    pub(super) fn sighted(&mut self, event: &Event) {
+    /// Takes one event: it is counted, and told to who decides.
+    pub(super) fn sighted(&mut self, now: Duration, event: &Event) {
         if let Some(count) = self.seen.counters.events.get_mut(event.kind as usize) {
             *count += 1;
         }
         tracing::debug!(?event, "told by the kernel program");
+        self.tell(now, event);
     }
 
     /// Looks for itself where events are missing.
-    pub(super) fn audit_events(&mut self) {
+    pub(super) fn audit_events(&mut self, now: Duration) {
         let lost = match self.told.lost() {
             Ok(0) => return,
             Ok(lost) => lost,
@@ -25,7 +26,8 @@ impl Owner {
         };
         match self.tables.yields() {
             Ok(yields) => {
-                tracing::warn!(lost, ?yields, "events of the kernel program are missing; addresses it gave away")
+                tracing::warn!(lost, ?yields, "events of the kernel program are missing; addresses it gave away");
+                self.tell_yields(now, &yields);
             }
             Err(error) => self.report(vec![error]),
         }

@@ -16,6 +16,7 @@ impl Owner {
             }
             Departure::LetGo(why) => {
                 tracing::info!("told to stop: {why}");
+                self.drain().await;
                 self.release().await
             }
         }

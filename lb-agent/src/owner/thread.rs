@@ -4,7 +4,7 @@
 use std::thread;
 
 use anyhow::Context;
-use lb_api::VirtualIP;
+use lb_api::{LoadBalancerNode, VirtualIP};
 use lb_plan::agent::Departure;
 use lb_store::Reflector;
 use tokio::sync::{oneshot, watch};
@@ -19,13 +19,14 @@ pub(crate) async fn start(
     pins: Pins,
     undo: Undo,
     virtual_ips: Reflector<VirtualIP>,
+    nodes: Reflector<LoadBalancerNode>,
     published: watch::Sender<View>,
     stop: oneshot::Receiver<Departure>,
 ) -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
     let (started, has_started) = oneshot::channel();
     let (ended, has_ended) = oneshot::channel();
     let work = move || {
-        let result = run(started, stop, || Owner::start(args, pins, undo, virtual_ips, published));
+        let result = run(started, stop, || Owner::start(args, pins, undo, virtual_ips, nodes, published));
         // Nobody listens when the agent has failed elsewhere.
         drop(ended.send(result));
     };
@@ -53,6 +54,6 @@ fn run(
                 Err(_dropped) => std::future::pending().await,
             }
         };
-        owner.run(departure).await
+        Box::pin(owner.run(departure)).await
     })
 }

@@ -81,11 +81,7 @@ impl Tables {
         }
     }
 
-    /// What stands for an address: an answer of another epoch is as good as suppressed.
-    pub(crate) fn action(&self, key: EntryKey) -> Option<Action> {
-        self.entries.get(&key).map(|entry| self.counts(entry))
-    }
-
+    /// What an entry stands for: an answer of another epoch is as good as suppressed.
     fn counts(&self, entry: &Entry) -> Action {
         if answers(entry) && entry.epoch == self.epoch { Action::Answer } else { Action::Suppress }
     }
@@ -96,15 +92,6 @@ impl Tables {
 
     pub(crate) fn epoch(&self) -> u16 {
         self.epoch
-    }
-
-    /// The addresses that answer on a segment.
-    pub(crate) fn answers_on(&self, segment: u32) -> impl Iterator<Item = EntryKey> {
-        let epoch = self.epoch;
-        self.entries
-            .iter()
-            .filter(move |(key, entry)| key.segment == segment && entry.epoch == epoch && answers(entry))
-            .map(|(key, _)| *key)
     }
 
     /// The maps, for the lease and the counters.

@@ -20,8 +20,8 @@ use lb_api::{
 };
 
 use super::{
-    plan::Snapshot,
     table::{Action, EntryKey, SegmentId},
+    topology::Topology,
 };
 
 /// How long an object counts that has disappeared without having been released.
@@ -86,7 +86,7 @@ impl Leaving {
 
 /// The objects behind a table that an earlier agent left, as far as the table tells: where this node answers it is
 /// the first ranked, everything else is suppressed.
-pub fn standing(snapshot: Snapshot<'_>, entries: impl Iterator<Item = (EntryKey, Action)>) -> Vec<VirtualIP> {
+pub fn standing(node: &str, topology: &Topology, entries: impl Iterator<Item = (EntryKey, Action)>) -> Vec<VirtualIP> {
     let mut by_address: BTreeMap<IpAddr, [BTreeSet<SegmentId>; 2]> = BTreeMap::new();
     for (key, action) in entries {
         let [answered, suppressed] = by_address.entry(key.address).or_default();
@@ -96,7 +96,7 @@ pub fn standing(snapshot: Snapshot<'_>, entries: impl Iterator<Item = (EntryKey,
         };
     }
     let names_on = |segments: &BTreeSet<SegmentId>| -> Vec<String> {
-        let stations = segments.iter().flat_map(|segment| snapshot.topology.on_segment(*segment));
+        let stations = segments.iter().flat_map(|segment| topology.on_segment(*segment));
         stations.map(|station| station.name.clone()).collect()
     };
     let object = |(address, [answered, suppressed]): (IpAddr, [BTreeSet<SegmentId>; 2])| {
@@ -104,7 +104,7 @@ pub fn standing(snapshot: Snapshot<'_>, entries: impl Iterator<Item = (EntryKey,
         let interfaces = if everywhere { Vec::new() } else { names_on(&answered) };
         // No interface at all would mean every interface.
         let holds = everywhere || !interfaces.is_empty();
-        let nodes = if holds { vec![snapshot.node.to_owned()] } else { Vec::new() };
+        let nodes = if holds { vec![node.to_owned()] } else { Vec::new() };
         let spec = VirtualIPSpec { address: address.to_string(), nodes, interfaces, ..VirtualIPSpec::default() };
         VirtualIP::new(&name_of(address), spec)
     };

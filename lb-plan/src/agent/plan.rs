@@ -7,6 +7,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     net::{IpAddr, Ipv6Addr},
 };
 
@@ -17,7 +18,7 @@ use super::{
     table::{Action, EntryKey, Role, Segment, SegmentId, SegmentKey},
     topology::{Station, Topology},
 };
-use crate::ownership::{self, Holding, Why};
+use crate::ownership::{self, Machine, Why};
 
 /// Solicited-node groups per interface. A socket's option memory ends near 2,300; beyond this the interface gets
 /// every multicast frame instead.
@@ -30,6 +31,20 @@ pub struct Snapshot<'a> {
     pub node: &'a str,
     /// Its place on its networks.
     pub topology: &'a Topology,
+    /// What it holds.
+    pub ownership: &'a dyn Ownership,
+}
+
+/// Which entries the node holds, and why.
+pub trait Ownership: fmt::Debug {
+    /// Why this node answers there; `None` if it does not.
+    fn why(&self, key: EntryKey) -> Option<Why>;
+}
+
+impl Ownership for Machine {
+    fn why(&self, key: EntryKey) -> Option<Why> {
+        self.status(key)?.holding.ok()
+    }
 }
 
 /// What a node wants.
@@ -84,7 +99,7 @@ pub fn plan<'a>(snapshot: Snapshot<'_>, virtual_ips: impl Iterator<Item = &'a Vi
     let mut groups = BTreeMap::new();
     for virtual_ip in virtual_ips {
         match virtual_ip.spec.address.parse::<IpAddr>() {
-            Ok(address) => out.add(&mut groups, snapshot.node, &domains, address.to_canonical(), virtual_ip),
+            Ok(address) => out.add(&mut groups, snapshot, &domains, address.to_canonical(), virtual_ip),
             Err(error) => out.problems.push(Problem {
                 object: virtual_ip.metadata.name.clone().unwrap_or_default(),
                 field: "spec.address",
@@ -100,36 +115,33 @@ impl NodePlan {
     fn add(
         &mut self,
         groups: &mut BTreeMap<u32, Vec<Ipv6Addr>>,
-        node: &str,
+        snapshot: Snapshot<'_>,
         domains: &[Domain<'_>],
         address: IpAddr,
         virtual_ip: &VirtualIP,
     ) {
         let spec = &virtual_ip.spec;
-        let holding = ownership::decide(&spec.nodes, node, spec.phase);
-        let ranked = spec.phase == Phase::Bound && spec.nodes.iter().any(|name| name == node);
+        let ranked = spec.phase == Phase::Bound && spec.nodes.iter().any(|name| name == snapshot.node);
+        let first = ranked && spec.nodes.first().is_some_and(|name| name == snapshot.node);
         let mut allowed_somewhere = false;
         for domain in domains {
+            let key = EntryKey { segment: domain.id, address };
             let allowed = domain.allows(&spec.interfaces);
             allowed_somewhere |= allowed;
-            let action = match holding {
-                Holding::Hold(_) if allowed => Action::Answer,
-                Holding::Hold(_) | Holding::Suppress => Action::Suppress,
-            };
-            self.entries.push((EntryKey { segment: domain.id, address }, action));
+            let why = snapshot.ownership.why(key).filter(|_| allowed);
+            self.entries.push((key, if why.is_some() { Action::Answer } else { Action::Suppress }));
+            self.held.extend(why.map(|why| Held { address, why }));
             if let (IpAddr::V6(address), true) = (address, allowed && ranked) {
                 let group = solicited_node(address);
                 domain.answering.into_iter().for_each(|station| groups.entry(station).or_default().push(group));
             }
         }
-        match holding {
-            Holding::Hold(why) if allowed_somewhere => self.held.push(Held { address, why }),
-            Holding::Hold(_) => self.problems.push(Problem {
+        if first && !allowed_somewhere {
+            self.problems.push(Problem {
                 object: virtual_ip.metadata.name.clone().unwrap_or_default(),
                 field: "spec.interfaces",
                 message: nowhere_to_answer(&spec.interfaces),
-            }),
-            Holding::Suppress => {}
+            });
         }
     }
 
@@ -144,6 +156,7 @@ impl NodePlan {
             same
         });
         self.held.sort_unstable();
+        self.held.dedup_by_key(|held| held.address);
         self.groups = wanted_groups.into_iter().map(|(station, groups)| (station, Groups::of(groups))).collect();
     }
 }
@@ -159,8 +172,63 @@ impl Groups {
 
 fn nowhere_to_answer(interfaces: &[String]) -> String {
     match interfaces {
-        [] => "this node holds the address, but has no interface that could answer for it".to_owned(),
-        named => format!("this node holds the address, but has none of the interfaces {named:?}"),
+        [] => "this node is the first ranked, but has no interface that could answer for it".to_owned(),
+        named => format!("this node is the first ranked, but has none of the interfaces {named:?}"),
+    }
+}
+
+/// The addresses as the ownership machine takes them, each with the segments on which it may be answered. An address of
+/// two objects is nobody's, because who of two should answer is unknown; one that cannot be read is left out.
+pub fn addresses<'a>(
+    segments: &'a Segments,
+    virtual_ips: impl Iterator<Item = &'a VirtualIP>,
+) -> Vec<ownership::Address<'a>> {
+    let mut addresses: Vec<ownership::Address<'a>> =
+        virtual_ips.filter_map(|object| segments.address(object)).collect();
+    addresses.sort_by_key(|address| address.address);
+    addresses.dedup_by(|later, kept| {
+        let same = later.address == kept.address;
+        if same {
+            kept.nodes = &[];
+        }
+        same
+    });
+    addresses
+}
+
+/// Which segments the interfaces that a VirtualIP names are.
+#[derive(Debug, Clone, Default)]
+pub struct Segments {
+    all: Vec<SegmentId>,
+    named: BTreeMap<Vec<String>, Vec<SegmentId>>,
+}
+
+impl Segments {
+    /// For a topology and the objects that will be asked for.
+    pub fn of<'a>(topology: &Topology, virtual_ips: impl Iterator<Item = &'a VirtualIP>) -> Self {
+        let domains = Domain::all(topology);
+        let mut segments = Self { all: domains.iter().map(|domain| domain.id).collect(), named: BTreeMap::new() };
+        for interfaces in virtual_ips.map(|object| &object.spec.interfaces).filter(|named| !named.is_empty()) {
+            if !segments.named.contains_key(interfaces) {
+                let allowed = domains.iter().filter(|domain| domain.allows(interfaces)).map(|domain| domain.id);
+                segments.named.insert(interfaces.clone(), allowed.collect());
+            }
+        }
+        segments
+    }
+
+    /// An object as the ownership machine takes it; `None` if its address cannot be read.
+    pub fn address<'a>(&'a self, object: &'a VirtualIP) -> Option<ownership::Address<'a>> {
+        let spec = &object.spec;
+        let segments = if spec.interfaces.is_empty() { Some(&self.all) } else { self.named.get(&spec.interfaces) };
+        Some(ownership::Address {
+            address: spec.address.parse::<IpAddr>().ok()?.to_canonical(),
+            phase: spec.phase,
+            nodes: &spec.nodes,
+            segments: segments.map(Vec::as_slice).unwrap_or_default(),
+            failback: ownership::Failback::default(),
+            conflict: ownership::Conflict::default(),
+        })
     }
 }
 

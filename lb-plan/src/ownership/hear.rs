@@ -253,7 +253,8 @@ impl Context<'_> {
         self.counters.strangers += 1;
         let interval = self.world.timing.stranger;
         let settled = self.world.timing.verify;
-        let before = place.stranger.filter(|stranger| stranger.mac == mac);
+        // Two that take turns are announced against no more often than one.
+        let before = place.stranger.map(|stranger| Stranger { mac, ..stranger });
         let mut stranger = before.unwrap_or(Stranger { mac, announced_at: None, retreat_until: Duration::ZERO });
         let persists = stranger.announced_at.is_some_and(|at| self.now >= at + settled && self.now < at + interval);
         let retreats = place.terms.conflict == Conflict::Retreat;

@@ -140,22 +140,3 @@ fn probes(outputs: &[Output]) -> Vec<Option<Mac>> {
 fn announcements(outputs: &[Output]) -> usize {
     outputs.iter().filter(|output| matches!(output, Output::Announce { .. })).count()
 }
-
-fn ranked(nodes: &[&str]) -> Vec<String> {
-    nodes.iter().map(ToString::to_string).collect()
-}
-
-#[test]
-fn first_ranked_node_holds_and_every_other_suppresses() {
-    let nodes = ranked(&["a", "b"]);
-
-    assert_eq!(decide(&nodes, "a", Phase::Bound), Holding::Hold(Why::FirstRanked));
-    assert_eq!(decide(&nodes, "b", Phase::Bound), Holding::Suppress);
-    assert_eq!(decide(&nodes, "unranked", Phase::Bound), Holding::Suppress);
-}
-
-#[test]
-fn nobody_holds_a_released_address_or_one_without_ranking() {
-    assert_eq!(decide(&ranked(&["a"]), "a", Phase::Released), Holding::Suppress);
-    assert_eq!(decide(&[], "a", Phase::Bound), Holding::Suppress);
-}

@@ -194,7 +194,7 @@ fn wait_until_settled(agent: &Agent) -> anyhow::Result<()> {
 }
 
 fn create(stand_in: &StandIn, number: u32) -> anyhow::Result<()> {
-    let nodes = if (number / 2).is_multiple_of(2) { ["node-1", "node-2"] } else { ["node-2", "node-1"] };
+    let nodes = if (number / 2).is_multiple_of(2) { ["node-1", "node-2"] } else { ["node-2", "node-3"] };
     stand_in.create(address(number), &nodes)
 }
 

@@ -49,6 +49,8 @@ pub struct AgentOptions {
     pub suppress_limit: &'static str,
     /// `--handover`.
     pub handover: &'static str,
+    /// `--on-term`.
+    pub on_term: &'static str,
     /// The program; `None` is the one that was built beside the tests.
     pub binary: Option<PathBuf>,
     /// An API server by its kubeconfig, in place of the manifests.
@@ -57,7 +59,15 @@ pub struct AgentOptions {
 
 impl Default for AgentOptions {
     fn default() -> Self {
-        Self { mode: Mode::Auto, lease: "10s", suppress_limit: "5m", handover: "60s", binary: None, kubeconfig: None }
+        Self {
+            mode: Mode::Auto,
+            lease: "10s",
+            suppress_limit: "5m",
+            handover: "60s",
+            on_term: "auto",
+            binary: None,
+            kubeconfig: None,
+        }
     }
 }
 
@@ -84,7 +94,7 @@ impl Agent {
         let mut command = node.netns.command(options.binary.clone().unwrap_or_else(|| program("lb-agent")));
         command.arg("run").args(["--node", &node.name, "--listen", LISTEN, "--mode", options.mode.flag()]);
         command.args(["--lease", options.lease, "--suppress-limit", options.suppress_limit]);
-        command.args(["--handover", options.handover]);
+        command.args(["--handover", options.handover, "--on-term", options.on_term]);
         match &options.kubeconfig {
             Some(file) => command.arg("--kubeconfig").arg(file),
             None => command.arg("--manifests").arg(manifests.dir()),

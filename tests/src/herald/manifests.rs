@@ -122,6 +122,14 @@ impl Observer {
         self.services().objects.get(&key).map(|service| addresses_of(service)).unwrap_or_default()
     }
 
+    /// Whether the node that is ranked first for an address says that it holds it.
+    pub fn is_at_home(&self, address: IpAddr) -> bool {
+        let key = Key { namespace: String::new(), name: name_of(address) };
+        let listing = self.virtual_ips();
+        let first = listing.objects.get(&key).and_then(|object| object.spec.nodes.first());
+        first.is_some() && self.holder(address).as_ref() == first
+    }
+
     /// The node that says it holds an address.
     pub fn holder(&self, address: IpAddr) -> Option<String> {
         let key = Key { namespace: String::new(), name: name_of(address) };

@@ -21,7 +21,7 @@ fn one_address_is_answered(mode: Mode, shown: &str) -> anyhow::Result<()> {
     let Some(mut scene) = scene(1)? else { return Ok(()) };
     scene.rank(100, &[0])?;
     scene.start_agents(&AgentOptions { mode, ..AgentOptions::default() })?;
-    scene.wait_for_entries(0, 2)?;
+    scene.wait_until_held(0, &pair(100))?;
     let answered = || -> anyhow::Result<Vec<Option<f64>>> {
         let metrics = scene.agents[0].metrics()?;
         let of = |outcome| metrics.sum("herald_agent_frames_total", &[("outcome", outcome)]);
@@ -64,9 +64,7 @@ fn with_the_address_on_lo_of_every_node_exactly_one_node_answers() -> anyhow::Re
 
     scene.rank(100, &[1, 2, 0])?;
     scene.start_agents(&AgentOptions::default())?;
-    for agent in 0..3 {
-        scene.wait_for_entries(agent, 2)?;
-    }
+    scene.wait_until_held(1, &vips)?;
     let asker = scene.ask(&vips)?;
     wait::observe(Duration::from_secs(2));
     let record = asker.finish()?;
@@ -86,9 +84,7 @@ fn a_flow_from_a_vip_on_a_node_that_does_not_hold_it_moves_no_clients_cache() ->
     scene.lab.put_on_lo(&vips)?;
     scene.rank(100, &[0, 1])?;
     scene.start_agents(&AgentOptions::default())?;
-    for agent in 0..2 {
-        scene.wait_for_entries(agent, 2)?;
-    }
+    scene.wait_until_held(0, &vips)?;
     let (client, holder, other) = (scene.lab.client(), scene.node(0), scene.node(1));
 
     for vip in vips {
@@ -101,7 +97,9 @@ fn a_flow_from_a_vip_on_a_node_that_does_not_hold_it_moves_no_clients_cache() ->
         assert_eq!(known(client, vip)?, holder.mac.to_string(), "after a flow from {vip} on {}", other.name);
     }
 
-    // Without the agent's setting the same flow does move it: the test would notice.
+    // Without the agent's setting the same flow does move it, if the holder's agent sleeps, which would announce the
+    // address again at once: the test would notice.
+    scene.agents[0].stop()?;
     other.netns.set_sysctl(&format!("ipv4/conf/{INTERFACE}/arp_announce"), "0")?;
     open_flow(other, vips[0], client.v4.into())?;
     assert_eq!(known(client, vips[0])?, other.mac.to_string());

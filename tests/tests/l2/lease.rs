@@ -26,7 +26,7 @@ fn holder(options: &AgentOptions) -> anyhow::Result<Option<Scene>> {
     scene.lab.put_on_lo(&pair(100))?;
     scene.rank(100, &[0])?;
     scene.start_agents(options)?;
-    scene.wait_for_entries(0, 2)?;
+    scene.wait_until_held(0, &pair(100))?;
     Ok(Some(scene))
 }
 

@@ -4,5 +4,6 @@
 
 mod answer;
 mod cleanup;
+mod failover;
 mod lease;
 mod scene;

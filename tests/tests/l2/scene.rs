@@ -61,6 +61,25 @@ impl Scene {
         Ok(())
     }
 
+    /// Waits until this agent holds these addresses, and no other agent any of them.
+    pub(crate) fn wait_until_held(&self, holder: usize, vips: &[IpAddr]) -> anyhow::Result<()> {
+        let held_by = |agent: &Agent| -> anyhow::Result<usize> {
+            let state = agent.state()?;
+            let holds = state["holds"].as_array().into_iter().flatten().filter_map(|address| address.as_str());
+            Ok(holds.filter(|held| vips.iter().any(|vip| vip.to_string() == *held)).count())
+        };
+        let wanted: Vec<usize> =
+            (0..self.agents.len()).map(|agent| if agent == holder { vips.len() } else { 0 }).collect();
+        wait::for_ok(LIMIT, format!("agent {holder} alone to hold {vips:?}"), || {
+            let held: anyhow::Result<Vec<usize>> = self.agents.iter().map(held_by).collect();
+            match held {
+                Ok(held) if held == wanted => Ok(()),
+                other => Err(format!("held by agent: {other:?}")),
+            }
+        })?;
+        Ok(())
+    }
+
     pub(crate) fn node(&self, index: usize) -> &Host {
         &self.lab.nodes[index]
     }

@@ -12,7 +12,6 @@ use super::{Tables, keep_from_now};
 impl Tables {
     /// The claim of an address is announced only now, later than it was written: it stands against a simultaneous one from
     /// here on. Does not make an entry answer that gave way meanwhile.
-    #[expect(dead_code, reason = "for the ownership machine")]
     pub(crate) fn claimed(&mut self, key: EntryKey) -> anyhow::Result<()> {
         match self.entries.get(&key).copied() {
             Some(entry) if self.counts(&entry) == Action::Answer => {
@@ -20,6 +19,11 @@ impl Tables {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether an entry of this generation and epoch is the one that stands now.
+    pub(crate) fn is_present(&self, key: EntryKey, generation: u32, epoch: u16) -> bool {
+        self.entries.get(&key).is_some_and(|entry| (entry.generation, entry.epoch) == (generation, epoch))
     }
 
     /// Whether the program gave an address away that stands as answered: it does not answer it until it is applied anew.
@@ -45,7 +49,6 @@ impl Tables {
 
     /// When a peer last said that this node's answers reach it on a segment, on the clock of [`clock::monotonic`]: the
     /// self-test by a peer.
-    #[expect(dead_code, reason = "for the ownership machine")]
     pub(crate) fn heard(&self, segment: SegmentId) -> anyhow::Result<Option<Duration>> {
         match self.maps.heard.get(&segment, 0) {
             Ok(at) => Ok(Some(Duration::from_nanos(at))),
@@ -55,7 +58,6 @@ impl Tables {
     }
 
     /// What the S-BFD reflector says from now on.
-    #[expect(dead_code, reason = "for the ownership machine")]
     pub(crate) fn set_reflector(&mut self, reflector: Reflector) -> anyhow::Result<()> {
         self.maps.reflector.set(0, reflector.0, 0).context("write what the reflector says")
     }

@@ -3,10 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::agent::{
-    Config, Kind, Link, NodePlan, Topology,
-    plan::{Held, plan},
-};
+use crate::agent::{Config, Held, Kind, Link, NodePlan, Snapshot, Topology, plan, testing::FirstRanked};
 
 const NODE: &str = "node-1";
 
@@ -32,7 +29,9 @@ fn virtual_ip(address: &str, nodes: &[&str]) -> VirtualIP {
 }
 
 fn plan_of<'a>(topology: &Topology, objects: impl Iterator<Item = &'a VirtualIP>) -> NodePlan {
-    plan(Snapshot { node: NODE, topology }, objects)
+    let objects: Vec<&VirtualIP> = objects.collect();
+    let ownership = FirstRanked::of(NODE, objects.iter().copied());
+    plan(Snapshot { node: NODE, topology, ownership: &ownership }, objects.into_iter())
 }
 
 fn held(plan: &NodePlan) -> Vec<String> {
@@ -98,7 +97,7 @@ fn answer_on_a_segment_without_a_station_is_not_taken_for_an_answer_everywhere()
     let entries =
         [(EntryKey { segment: 2, address }, Action::Suppress), (EntryKey { segment: 99, address }, Action::Answer)];
 
-    let objects = standing(Snapshot { node: NODE, topology: &topology }, entries.into_iter());
+    let objects = standing(NODE, &topology, entries.into_iter());
 
     assert!(held(&plan_of(&topology, objects.iter())).is_empty());
 }
@@ -123,7 +122,7 @@ proptest! {
             .collect();
         let planned = plan_of(&topology, objects.iter());
 
-        let again = standing(Snapshot { node: NODE, topology: &topology }, planned.entries.iter().copied());
+        let again = standing(NODE, &topology, planned.entries.iter().copied());
 
         let replanned = plan_of(&topology, again.iter());
         prop_assert_eq!(&replanned.entries, &planned.entries);

@@ -3,7 +3,10 @@
 use lb_api::{VirtualIPSpec, virtual_ip::name_of};
 
 use super::*;
-use crate::agent::topology::{Config, Kind, Link};
+use crate::agent::{
+    testing::FirstRanked,
+    topology::{Config, Kind, Link},
+};
 
 const NODE: &str = "node-1";
 
@@ -33,7 +36,7 @@ fn virtual_ip(address: &str, nodes: &[&str]) -> VirtualIP {
 }
 
 fn plan_of(topology: &Topology, virtual_ips: &[VirtualIP]) -> NodePlan {
-    plan(Snapshot { node: NODE, topology }, virtual_ips.iter())
+    plan(Snapshot { node: NODE, topology, ownership: &FirstRanked::of(NODE, virtual_ips.iter()) }, virtual_ips.iter())
 }
 
 fn entry(segment: SegmentId, address: &str, action: Action) -> (EntryKey, Action) {
@@ -85,7 +88,7 @@ fn holder_without_any_named_interface_holds_nothing_and_says_so() {
     assert_eq!(
         plan.problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
         [
-            "VirtualIP 192.0.2.100: spec.interfaces: this node holds the address, but has none of the interfaces [\"eth7\"]"
+            "VirtualIP 192.0.2.100: spec.interfaces: this node is the first ranked, but has none of the interfaces [\"eth7\"]"
         ]
     );
 }

@@ -36,7 +36,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Builds it all and waits until every address has a holder.
+    /// Builds it all and waits until every address is held by the first of its nodes.
     pub(crate) fn set(examples: &Path, mode: Mode, interrupt: &Interrupt) -> anyhow::Result<Self> {
         let start = Instant::now();
         let mut lab = Lab::new(Shape { nodes: NODES, ..Shape::default() }).context("build the lab")?;
@@ -110,9 +110,9 @@ fn wait_for_addresses(observer: &Observer) -> anyhow::Result<Vec<IpAddr>> {
 }
 
 fn wait_for_holders(observer: &Observer, addresses: &[IpAddr]) -> anyhow::Result<()> {
-    let missing =
-        || addresses.iter().copied().filter(|address| observer.holder(*address).is_none()).collect::<Vec<_>>();
-    wait::for_ok(LIMIT, "every address to have a holder", || match missing() {
+    // The node that starts first holds all until the others are there.
+    let missing = || addresses.iter().copied().filter(|address| !observer.is_at_home(*address)).collect::<Vec<_>>();
+    wait::for_ok(LIMIT, "every address to be held by the first of its nodes", || match missing() {
         missing if missing.is_empty() => Ok(()),
         missing => Err(missing),
     })?;

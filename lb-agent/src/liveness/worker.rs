@@ -1,0 +1,244 @@
+//! The thread's loop: obey, drain, let time pass, send what is due, show what has changed, wait.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    hash::{BuildHasher as _, RandomState},
+    io::{self, Read as _},
+    num::NonZeroU32,
+    os::{fd::AsFd as _, unix::net::UnixStream},
+    sync::mpsc::{self, TryRecvError},
+    time::{Duration, Instant},
+};
+
+use lb_bfd::initiator::{Config, Initiator};
+use nix::{
+    poll::{PollFd, PollFlags, ppoll},
+    sys::time::TimeSpec,
+};
+use tokio::sync::watch;
+
+use super::{
+    Readings, Target, Wanted, Whom,
+    socket::{Place, Prober},
+};
+
+/// Between two attempts to open a socket that could not be opened.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Longer than any BFD packet (RFC 5880 §4.1: the length is one octet).
+const BUFFER: usize = 256;
+/// What is taken from one socket before time is looked at again.
+const BURST: usize = 1_024;
+
+struct Session {
+    target: Target,
+    initiator: Initiator,
+}
+
+struct Worker {
+    sessions: BTreeMap<Whom, Session>,
+    /// By our discriminator.
+    asked_by: HashMap<NonZeroU32, Whom>,
+    sockets: BTreeMap<Place, Prober>,
+    /// What could not be opened, and was said.
+    failed: BTreeMap<Place, String>,
+    again: Instant,
+    random: RandomState,
+    discriminators: u32,
+}
+
+/// Runs until the owner's end is gone.
+pub(super) fn run(orders: &mpsc::Receiver<Wanted>, mut woken: UnixStream, shown: &watch::Sender<Readings>) {
+    let random = RandomState::new();
+    let mut worker = Worker {
+        sessions: BTreeMap::new(),
+        asked_by: HashMap::new(),
+        sockets: BTreeMap::new(),
+        failed: BTreeMap::new(),
+        again: Instant::now(),
+        discriminators: u32::try_from(random.hash_one(0) >> 32).unwrap_or_default(),
+        random,
+    };
+    loop {
+        loop {
+            match orders.try_recv() {
+                Ok(wanted) => worker.want(wanted),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => return,
+            }
+        }
+        worker.open();
+        worker.drain();
+        let now = Instant::now();
+        for session in worker.sessions.values_mut() {
+            session.initiator.handle_timeout(now);
+        }
+        worker.send(now);
+        show(&worker, shown);
+        if let Err(error) = worker.wait(&mut woken) {
+            tracing::warn!(%error, "wait for answers of other nodes");
+            // A wait that always fails must not take the whole core.
+            std::thread::sleep(AGAIN / 100);
+        }
+    }
+}
+
+fn show(worker: &Worker, shown: &watch::Sender<Readings>) {
+    shown.send_if_modified(|shown| {
+        let now = worker.sessions.iter().map(|(whom, session)| (whom, session.initiator.reading()));
+        let same = shown.len() == worker.sessions.len() && now.clone().eq(shown.iter().map(|(whom, is)| (whom, *is)));
+        if !same {
+            *shown = now.map(|(whom, reading)| (whom.clone(), reading)).collect();
+        }
+        !same
+    });
+}
+
+impl Worker {
+    fn want(&mut self, wanted: Wanted) {
+        let now = Instant::now();
+        self.sessions.retain(|whom, session| {
+            wanted
+                .get(whom)
+                .is_some_and(|target| Target { interval: session.target.interval, ..target.clone() } == session.target)
+        });
+        for (whom, target) in wanted {
+            match self.sessions.get_mut(&whom) {
+                Some(session) if session.target.interval == target.interval => {}
+                Some(session) => {
+                    session.initiator.set_interval(now, target.interval);
+                    session.target = target;
+                }
+                None => self.begin(now, whom, target),
+            }
+        }
+        let Self { sessions, asked_by, .. } = self;
+        asked_by.retain(|_, whom| sessions.contains_key(whom));
+        let places: BTreeSet<Place> = self.sessions.values().map(|session| session.target.place()).collect();
+        self.sockets.retain(|place, _| places.contains(place));
+        self.failed.retain(|place, _| places.contains(place));
+        self.again = now;
+    }
+
+    fn begin(&mut self, now: Instant, whom: Whom, target: Target) {
+        let local = self.discriminator();
+        let config = Config {
+            local,
+            remote: target.remote,
+            interval: target.interval,
+            multiplier: target.multiplier,
+            seed: self.random.hash_one(local),
+        };
+        self.asked_by.retain(|_, known| *known != whom);
+        self.asked_by.insert(local, whom.clone());
+        self.sessions.insert(whom, Session { target, initiator: Initiator::new(config, now) });
+    }
+
+    /// One that no session of ours has; an answer to an earlier one is then nobody's.
+    fn discriminator(&mut self) -> NonZeroU32 {
+        loop {
+            self.discriminators = self.discriminators.wrapping_add(1);
+            if let Some(free) = NonZeroU32::new(self.discriminators).filter(|it| !self.asked_by.contains_key(it)) {
+                return free;
+            }
+        }
+    }
+
+    /// Opens what is wanted and is not open; what fails comes again.
+    fn open(&mut self) {
+        let now = Instant::now();
+        if now < self.again {
+            return;
+        }
+        self.again = now + AGAIN;
+        for target in self.sessions.values().map(|session| &session.target) {
+            let place = target.place();
+            if self.sockets.contains_key(&place) {
+                continue;
+            }
+            match Prober::open(place, &target.device) {
+                Ok(socket) => {
+                    self.failed.remove(&place);
+                    self.sockets.insert(place, socket);
+                }
+                Err(error) => {
+                    let text = error.to_string();
+                    if self.failed.get(&place) != Some(&text) {
+                        tracing::warn!(address = %place.0, device = target.device, %error, "open a socket for S-BFD");
+                        self.failed.insert(place, text);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes all that has arrived, before any silence is counted.
+    fn drain(&mut self) {
+        let mut buffer = [0; BUFFER];
+        for socket in self.sockets.values() {
+            for _ in 0..BURST {
+                let datagram = match socket.take(&mut buffer) {
+                    Ok(datagram) => datagram,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    // An ICMP error of an earlier probe: what it says is said by silence too.
+                    Err(error) => {
+                        tracing::debug!(%error, "receive an answer of another node");
+                        continue;
+                    }
+                };
+                let payload = buffer.get(..datagram.length).unwrap_or_default();
+                let session = addressee(payload).and_then(|local| self.asked_by.get(&local));
+                let session = session.and_then(|whom| self.sessions.get_mut(whom));
+                let Some(session) = session.filter(|session| session.target.path.theirs == datagram.from.ip()) else {
+                    continue;
+                };
+                let ttl = datagram.ttl.unwrap_or_default();
+                if let Err(discard) = session.initiator.handle_packet(Instant::now(), ttl, payload) {
+                    tracing::debug!(from = %datagram.from, %discard, "not an answer");
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, now: Instant) {
+        for session in self.sessions.values_mut() {
+            let Some(probe) = session.initiator.poll_transmit(now) else { continue };
+            let Some(socket) = self.sockets.get(&session.target.place()) else { continue };
+            if let Err(error) = socket.ask(session.target.path, &probe) {
+                // The node goes silent, which is what its owner has to know.
+                tracing::debug!(to = %session.target.path.theirs, %error, "probe another node");
+            }
+        }
+    }
+
+    fn wait(&self, woken: &mut UnixStream) -> io::Result<()> {
+        let sessions = self.sessions.values().map(|session| session.initiator.poll_timeout());
+        let missing = self.sessions.values().any(|session| !self.sockets.contains_key(&session.target.place()));
+        let next = sessions.chain(missing.then_some(self.again)).min();
+        let left = next.map(|next| TimeSpec::from_duration(next.saturating_duration_since(Instant::now())));
+        let mut watched: Vec<PollFd<'_>> =
+            self.sockets.values().map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)).collect();
+        watched.push(PollFd::new(woken.as_fd(), PollFlags::POLLIN));
+        match ppoll(&mut watched, left, None) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        drop(watched);
+        match woken.read(&mut [0; 64]) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            // End of file: the owner is gone, and the orders say so.
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Target {
+    fn place(&self) -> Place {
+        (self.path.ours, self.path.ifindex)
+    }
+}
+
+/// Whom a packet is for: Your Discriminator (RFC 5880 §4.1).
+fn addressee(payload: &[u8]) -> Option<NonZeroU32> {
+    let octets = payload.get(8..12)?.try_into().ok()?;
+    NonZeroU32::new(u32::from_be_bytes(octets))
+}

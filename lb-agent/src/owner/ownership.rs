@@ -1,0 +1,516 @@
+//! Drives the ownership machine: everything this node knows goes in, and what it asks for is done.
+//!
+//! [`lb_plan::ownership`] says in which order. Nothing here decides who holds an address.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::{NonZeroU8, NonZeroU32},
+    sync::Arc,
+    time::Duration,
+};
+
+use lb_api::{LoadBalancerNode, VirtualIP};
+use lb_bfd::initiator::{self, Reading};
+use lb_common::abi::{self, StationKey};
+use lb_plan::{
+    agent::{
+        self, Action, EntryKey, Link, Mac, Operation, Peer, SegmentId, Segments, Table as _, announce::Target, peers,
+        plan::answering,
+    },
+    ownership::{self, Copies, Health, Input, Machine, Output, Proxy, Rate, Reflect, Says, SelfTest, Sighting, Timing},
+};
+use lb_store::{Key, Listing, Reflector};
+
+use super::{Links, Owner};
+use crate::{
+    clock,
+    liveness::{self, Liveness, Readings, Whom},
+    net::received,
+    xdp::events::{Event, Kind, Reaction},
+};
+
+/// What the link counters are read for: how often.
+const LISTEN: Duration = Duration::from_secs(1);
+/// A peer that hears us says so with every probe; this long ago still counts.
+const HEARD: Duration = Duration::from_secs(2);
+/// How often a node is probed that no address depends on.
+const SLOW: Duration = Duration::from_millis(300);
+/// How many of the nodes that follow by name are watched on each segment whatever the addresses say: so each node has
+/// somebody who tells it that its programs answer (rule 10).
+const NEIGHBOURS: usize = 2;
+/// How long a node waits, before it holds anything, for others to see what it has published.
+const KNOWN: Duration = Duration::from_millis(300);
+/// How long it waits at most to be able to publish anything.
+const UNKNOWN: Duration = Duration::from_secs(10);
+/// How long a node that lets go waits for its addresses to be taken.
+const DRAIN: Duration = Duration::from_secs(3);
+/// Between two passes while it waits.
+const DRAIN_PASS: Duration = Duration::from_millis(10);
+
+/// The machine, and what is needed to feed and to obey it.
+pub(super) struct Deciding {
+    pub(super) machine: Machine,
+    pub(super) nodes: Reflector<LoadBalancerNode>,
+    pub(super) liveness: Liveness,
+    listed: Option<Arc<Listing<LoadBalancerNode>>>,
+    peers: Vec<Peer>,
+    readings: Readings,
+    /// What the machine wants watched.
+    rates: BTreeMap<Whom, Rate>,
+    watch_again: bool,
+    /// What stands in the map.
+    reflected: Option<abi::Reflector>,
+    discriminator: NonZeroU32,
+    received: BTreeMap<String, u64>,
+    listen_at: Duration,
+    health: Health,
+    known_at: Known,
+    /// What is held has changed since it was shown.
+    pub(super) changed: bool,
+    draining: bool,
+}
+
+/// Since when this node's LoadBalancerNode is listed.
+#[derive(Debug, Clone, Copy)]
+enum Known {
+    /// It is not; the node goes on without from then on.
+    NotBefore(Duration),
+    /// It is, and others have had time to see it by then.
+    At(Duration),
+}
+
+impl Deciding {
+    pub(super) fn new(node: &str, nodes: Reflector<LoadBalancerNode>) -> std::io::Result<Self> {
+        Ok(Self {
+            machine: Machine::new(node, Timing::default()),
+            nodes,
+            liveness: Liveness::start()?,
+            listed: None,
+            peers: Vec::new(),
+            readings: Readings::new(),
+            rates: BTreeMap::new(),
+            watch_again: false,
+            reflected: None,
+            discriminator: peers::discriminator(node),
+            received: BTreeMap::new(),
+            listen_at: Duration::ZERO,
+            health: Health::default(),
+            known_at: Known::NotBefore(clock::monotonic() + UNKNOWN),
+            changed: false,
+            draining: false,
+        })
+    }
+
+    /// The hardware address by which the machine knows the station that has this one.
+    fn canonical(&self, segment: SegmentId, mac: Mac) -> Mac {
+        let of = |peer: &&Peer| peer.macs.contains(&(segment, mac));
+        let first = |peer: &Peer| peer.macs.iter().find(|(on, _)| *on == segment).map(|(_, mac)| *mac);
+        self.peers.iter().find(of).and_then(first).unwrap_or(mac)
+    }
+}
+
+impl Owner {
+    /// What an earlier agent answers in a lease that never ended is held on. Once, before the first addresses.
+    pub(super) fn take_up(&mut self, now: Duration) {
+        self.deciding.machine.handle(now, Input::Lease(self.keeper.is_held()));
+        if !self.keeper.is_held() {
+            return;
+        }
+        let given_away: BTreeSet<EntryKey> = match self.tables.yields() {
+            Ok(yields) => yields.into_iter().collect(),
+            Err(error) => {
+                self.report(vec![error]);
+                return;
+            }
+        };
+        let standing =
+            self.tables.entries().filter(|(key, action)| *action == Action::Answer && !given_away.contains(key));
+        for (key, _) in standing {
+            // Generations are counted by the tables; the machine's own begin anew with each process.
+            self.deciding.machine.take_up(now, key, 1);
+        }
+    }
+
+    /// The facts that have changed since the last pass, apart from addresses and links.
+    pub(super) fn learn(&mut self, now: Duration, links: Links) {
+        while let Some(event) = self.told.take() {
+            self.sighted(now, &event);
+        }
+        self.meet(now, links);
+        self.listen(now);
+        let readings = self.deciding.liveness.readings();
+        for ((segment, node), reading) in &readings {
+            let input = Input::Session { segment: *segment, node, reading: reading_of(*reading) };
+            self.deciding.machine.handle(now, input);
+        }
+        // A session that ended says nothing any more.
+        for (segment, node) in self.deciding.readings.keys().filter(|whom| !readings.contains_key(*whom)) {
+            let reading = ownership::Reading::Unknown { in_grace: true };
+            self.deciding.machine.handle(now, Input::Session { segment: *segment, node, reading });
+        }
+        self.deciding.readings = readings;
+        let health = self.health(now);
+        if health.self_test != self.deciding.health.self_test {
+            tracing::info!(self_test = ?health.self_test, "the programs of this node, as its peers hear them");
+        }
+        self.deciding.health = health;
+        self.deciding.machine.handle(now, Input::Health(health));
+        self.deciding.machine.handle(now, Input::Drain(self.deciding.draining));
+        self.deciding.machine.handle(now, Input::Lease(self.keeper.is_held()));
+    }
+
+    /// The other nodes, where they or our links have changed.
+    fn meet(&mut self, now: Duration, links: Links) {
+        let listing = self.deciding.nodes.current();
+        let same = self.deciding.listed.as_ref().is_some_and(|listed| Arc::ptr_eq(listed, &listing));
+        if same && links != Links::Changed {
+            return;
+        }
+        let by_index: BTreeMap<u32, &Link> =
+            self.seen.observed.iter().map(|(index, observed)| (*index, &observed.link)).collect();
+        let nodes = listing.objects.values().map(|node| &**node);
+        let met = peers::peers(&self.args.node, &self.seen.topology, &by_index, nodes);
+        self.deciding.listed = Some(Arc::clone(&listing));
+        if met == self.deciding.peers {
+            return;
+        }
+        let keys: BTreeSet<StationKey> = met
+            .iter()
+            .flat_map(|peer| &peer.macs)
+            .map(|(segment, mac)| StationKey { segment: *segment, mac: *mac, pad: [0; 2] })
+            .collect();
+        let errors = self.stations.set(abi::Station::Node, &keys);
+        self.report(errors);
+        // The machine knows a station by one address; those of the others are turned into it.
+        let macs: Vec<Vec<(SegmentId, Mac)>> = met.iter().map(first_macs).collect();
+        let nodes = met.iter().zip(&macs).map(|(peer, macs)| ownership::Node { name: &peer.name, ready: true, macs });
+        self.deciding.machine.set_nodes(now, nodes);
+        self.deciding.peers = met;
+        self.deciding.watch_again = true;
+    }
+
+    /// Our stations, after a look at the links.
+    pub(super) fn set_links(&mut self, now: Duration) {
+        let topology = &self.seen.topology;
+        let links = topology.segment_ids().into_iter().filter_map(|segment| {
+            let station = answering(topology, segment)?;
+            Some(ownership::Link { segment, mac: station.mac, running: station.running })
+        });
+        self.deciding.machine.set_links(now, links);
+    }
+
+    /// All addresses.
+    pub(super) fn set_addresses(&mut self, now: Duration) {
+        let listed = || self.seen.listing.iter().flat_map(|listing| listing.objects.values()).map(|object| &**object);
+        let objects = || listed().chain(self.seen.leaving.objects());
+        let segments = Segments::of(&self.seen.topology, objects());
+        self.deciding.machine.set_addresses(now, agent::addresses(&segments, objects()));
+    }
+
+    /// Single addresses that have changed, ahead of all.
+    pub(super) fn set_changed(&mut self, now: Duration, changed: &[Arc<VirtualIP>]) {
+        let objects = || changed.iter().map(|object| &**object);
+        let segments = Segments::of(&self.seen.topology, objects());
+        for address in agent::addresses(&segments, objects()) {
+            self.deciding.machine.set_address(now, address);
+        }
+    }
+
+    /// Lets the machine hear whether anybody is there on each segment.
+    fn listen(&mut self, now: Duration) {
+        if now < self.deciding.listen_at {
+            return;
+        }
+        self.deciding.listen_at = now + LISTEN;
+        self.audit_events(now);
+        let frames = match received::frames() {
+            Ok(frames) => frames,
+            Err(error) => {
+                return self
+                    .report(vec![anyhow::Error::new(error).context("read how many frames interfaces received")]);
+            }
+        };
+        for station in &self.seen.topology.stations {
+            let count = frames.get(&station.name);
+            // The first look says nothing about when they came.
+            let before = self.deciding.received.get(&station.name);
+            if station.running && before.is_some() && count > before {
+                self.deciding.machine.handle(now, Input::Heard { segment: station.segment });
+            }
+        }
+        self.deciding.received = frames;
+    }
+
+    /// Whether this node may hold anything (rule 10). A peer that lives tells with its probes that our programs answer;
+    /// one whose own agent is dead tells nobody anything.
+    fn health(&mut self, now: Duration) -> Health {
+        let readings = self.deciding.readings.values();
+        let lives = readings.clone().any(|reading| matches!(reading, Reading::Up));
+        let unknown = readings.clone().any(|reading| matches!(reading, Reading::Unknown { in_grace: true }));
+        let segments = self.seen.topology.segment_ids();
+        let mut heard = self.deciding.health.self_test == SelfTest::Passed && self.keeper.is_held();
+        for segment in segments {
+            match self.tables.heard(segment) {
+                Ok(at) => heard |= at.is_some_and(|at| at > Duration::ZERO && at + HEARD > now),
+                Err(error) => self.report(vec![error]),
+            }
+        }
+        let self_test = match (heard, lives || unknown) {
+            (true, _) => SelfTest::Passed,
+            (false, true) => SelfTest::Pending,
+            (false, false) => SelfTest::Alone,
+        };
+        Health { proxy: Proxy::Synced, self_test, hold_down_until: self.known_at(now) }
+    }
+
+    /// From when on the others know this node: without its LoadBalancerNode they take it for a stranger, and it them.
+    fn known_at(&mut self, now: Duration) -> Duration {
+        let own = Key { namespace: String::new(), name: self.args.node.clone() };
+        let published =
+            self.deciding.listed.as_ref().and_then(|listing| listing.objects.get(&own)).is_some_and(|node| {
+                let told = node.status.as_ref();
+                told.is_some_and(|told| {
+                    told.discriminator == self.deciding.discriminator.get() && !told.interfaces.is_empty()
+                })
+            });
+        match (self.deciding.known_at, published) {
+            (Known::At(at), _) => at,
+            (Known::NotBefore(_), true) => {
+                self.deciding.known_at = Known::At(now + KNOWN);
+                now + KNOWN
+            }
+            (Known::NotBefore(limit), false) => limit,
+        }
+    }
+
+    /// One event of the kernel program.
+    pub(super) fn tell(&mut self, now: Duration, event: &Event) {
+        let mac = self.deciding.canonical(event.key.segment, event.mac);
+        let says = match event.kind {
+            Kind::Claim => Says::Claim { yielded: self.yielded(event) },
+            Kind::Sighting => Says::Answer,
+            Kind::Stranger if event.is_announcement || event.to_us => Says::Answer,
+            Kind::Stranger | Kind::Probe => return,
+            Kind::Unanswered => return self.announce_once(event.key),
+        };
+        self.deciding.machine.handle(now, Input::Sighting(Sighting { key: event.key, mac, says }));
+    }
+
+    /// What the machine has to know of a claim: whether it was made against the answer that stands now. The tables count
+    /// their own generations; to the machine an earlier one is 0, and the present one the highest.
+    fn yielded(&self, event: &Event) -> Option<u32> {
+        let present = self.tables.is_present(event.key, event.generation, event.epoch);
+        match (present, event.reaction) {
+            (false, _) => Some(0),
+            (true, Reaction::Yielded) => Some(u32::MAX),
+            (true, Reaction::None | Reaction::Kept) => None,
+        }
+    }
+
+    /// Events are missing: the entries that gave way are in the map.
+    pub(super) fn tell_yields(&mut self, now: Duration, yields: &[EntryKey]) {
+        for key in yields {
+            self.deciding.machine.handle(now, Input::Yielded { key: *key, generation: u32::MAX });
+        }
+        self.deciding.machine.handle(now, Input::Late);
+    }
+
+    /// Does what the machine asks for. Entries only if the segments they are for stand already: otherwise the plan writes
+    /// both in their order.
+    pub(super) fn act(&mut self, now: Duration) {
+        let stands = self.tables.segments() == &self.seen.topology.segments;
+        let outputs = self.deciding.machine.poll(now);
+        for output in outputs {
+            match output {
+                Output::Answer { key, .. } => self.set_entry(stands, key, Action::Answer),
+                Output::Suppress { key } => {
+                    self.stop_announcing(key);
+                    self.set_entry(stands, key, Action::Suppress);
+                }
+                Output::Forget { key } => {
+                    self.stop_announcing(key);
+                    self.seen.retry = true;
+                }
+                Output::Announce { key, copies: Copies::Series } => {
+                    if let Some(target) = self.target(key) {
+                        self.schedule.start(target);
+                    }
+                }
+                Output::Announce { key, copies: Copies::One } => self.announce_once(key),
+                Output::Hush { key } => self.stop_announcing(key),
+                Output::Probe { key, to } => self.probe(key, to),
+                Output::Reflect(_) => {}
+                Output::Watch { segment, node, rate } => {
+                    match rate {
+                        Some(rate) => _ = self.deciding.rates.insert((segment, node), rate),
+                        None => _ = self.deciding.rates.remove(&(segment, node)),
+                    }
+                    self.deciding.watch_again = true;
+                }
+                Output::Changed { key } => {
+                    self.deciding.changed = true;
+                    if let Some(status) = self.deciding.machine.status(key) {
+                        tracing::debug!(address = %key.address, segment = key.segment, ?status, "ownership");
+                    }
+                }
+                Output::Stranger { key, mac } => {
+                    let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
+                    tracing::warn!(address = %key.address, mac, "a station that is no node uses an address of ours");
+                }
+            }
+        }
+        self.reflect();
+        self.watch_nodes();
+    }
+
+    fn set_entry(&mut self, stands: bool, key: EntryKey, action: Action) {
+        self.deciding.changed = true;
+        if !stands || !self.keeper.is_held() {
+            self.seen.retry = true;
+            return;
+        }
+        if let Err(error) = self.tables.apply(Operation::SetEntry(key, action)) {
+            self.report(vec![error]);
+        }
+    }
+
+    /// What the reflector says, if it is not what stands in the map.
+    fn reflect(&mut self) {
+        let discriminator = self.deciding.discriminator.get();
+        let wanted = match self.deciding.machine.reflects() {
+            Reflect::Up => abi::Reflector::up(discriminator, self.keeper.epoch()),
+            Reflect::AdminDown => abi::Reflector::admin_down(discriminator),
+        };
+        if self.deciding.reflected == Some(wanted) {
+            return;
+        }
+        match self.tables.set_reflector(wanted) {
+            Ok(()) => self.deciding.reflected = Some(wanted),
+            Err(error) => self.report(vec![error]),
+        }
+    }
+
+    /// Probes whom the machine wants watched, and this node's neighbours by name.
+    fn watch_nodes(&mut self) {
+        if !std::mem::take(&mut self.deciding.watch_again) {
+            return;
+        }
+        let mut rates: BTreeMap<Whom, Duration> = BTreeMap::new();
+        for segment in self.seen.topology.segment_ids() {
+            let here = |peer: &&Peer| peer.paths.contains_key(&segment);
+            let peers: Vec<&Peer> = self.deciding.peers.iter().filter(here).collect();
+            let next = peers.partition_point(|peer| *peer.name < *self.args.node);
+            let neighbours = peers.iter().cycle().skip(next).take(NEIGHBOURS.min(peers.len()));
+            rates.extend(neighbours.map(|peer| ((segment, peer.name.clone()), SLOW)));
+        }
+        let wanted = self.deciding.rates.iter().map(|(whom, rate)| {
+            (whom.clone(), if *rate == Rate::Full { self.args.probe_interval.get() } else { SLOW })
+        });
+        rates.extend(wanted);
+        let target = |(whom, interval): (Whom, Duration)| {
+            let peer = self.deciding.peers.iter().find(|peer| peer.name == whom.1)?;
+            let path = *peer.paths.get(&whom.0)?;
+            let device = self.seen.observed.get(&path.ifindex)?.link.name.clone();
+            let multiplier = NonZeroU8::new(self.args.probe_multiplier).unwrap_or(initiator::Config::MULTIPLIER);
+            let target = liveness::Target { path, device, remote: peer.discriminator?, interval, multiplier };
+            Some((whom, target))
+        };
+        let wanted = rates.into_iter().filter_map(target).collect();
+        self.deciding.liveness.watch(wanted);
+    }
+
+    fn target(&self, key: EntryKey) -> Option<Target> {
+        let station = answering(&self.seen.topology, key.segment)?;
+        Some(Target { ifindex: station.index, address: key.address })
+    }
+
+    fn stop_announcing(&mut self, key: EntryKey) {
+        if let Some(target) = self.target(key) {
+            self.schedule.stop(target);
+        }
+    }
+
+    fn announce_once(&mut self, key: EntryKey) {
+        if let Some(target) = self.target(key) {
+            self.send_copy(target);
+        }
+    }
+
+    fn probe(&mut self, key: EntryKey, to: Option<Mac>) {
+        let Some(station) = answering(&self.seen.topology, key.segment).filter(|station| station.running) else {
+            return;
+        };
+        // What cannot be sent is a question that nobody answers; the next one follows.
+        if let Err(error) = self.announcer.probe(station, to, key.address) {
+            tracing::debug!(address = %key.address, interface = station.name, %error, "ask who has an address");
+        }
+    }
+
+    /// Sends one copy, and notes the claim where a simultaneous one is judged.
+    pub(super) fn send_copy(&mut self, target: Target) {
+        let Some(station) = self.seen.topology.stations.iter().find(|station| station.index == target.ifindex) else {
+            return;
+        };
+        if !station.running {
+            return;
+        }
+        let key = EntryKey { segment: station.segment, address: target.address };
+        match self.tables.has_yielded(key) {
+            Ok(false) => {}
+            // The event was lost or is on its way. To announce what another node has taken would take it back.
+            Ok(true) => {
+                self.schedule.stop(target);
+                let yielded = Input::Yielded { key, generation: u32::MAX };
+                return self.deciding.machine.handle(clock::monotonic(), yielded);
+            }
+            Err(error) => return self.report(vec![error]),
+        }
+        match self.announcer.send(station, target.address) {
+            Ok(()) => {
+                self.seen.counters.announcements += 1;
+                self.deciding.machine.announced(clock::monotonic(), key);
+                if let Err(error) = self.tables.claimed(key) {
+                    self.report(vec![error]);
+                }
+            }
+            // Repeats make up for a full queue; a link that went down is in the next event.
+            Err(error) => {
+                self.seen.counters.announcement_errors += 1;
+                tracing::debug!(address = %target.address, interface = station.name, "announce: {error}");
+            }
+        }
+    }
+
+    /// Says "take it from me" and goes on answering until others have taken what this node holds, or until nobody will.
+    pub(super) async fn drain(&mut self) {
+        let end = clock::monotonic() + DRAIN;
+        self.deciding.draining = true;
+        loop {
+            self.pass().await;
+            let someone = self.deciding.readings.values().any(|reading| *reading == Reading::Up);
+            if self.deciding.machine.held() == 0 || !someone || clock::monotonic() > end {
+                return;
+            }
+            tokio::time::sleep(DRAIN_PASS).await;
+        }
+    }
+}
+
+fn first_macs(peer: &Peer) -> Vec<(SegmentId, Mac)> {
+    let mut macs: Vec<(SegmentId, Mac)> = Vec::new();
+    for (segment, mac) in &peer.macs {
+        if !macs.iter().any(|(known, _)| known == segment) {
+            macs.push((*segment, *mac));
+        }
+    }
+    macs
+}
+
+fn reading_of(reading: Reading) -> ownership::Reading {
+    match reading {
+        Reading::Unknown { in_grace } => ownership::Reading::Unknown { in_grace },
+        Reading::Up => ownership::Reading::Up,
+        Reading::AdminDown => ownership::Reading::AdminDown,
+        Reading::Down => ownership::Reading::Down,
+    }
+}
