@@ -166,6 +166,9 @@ fn failback_at(place: &Place, now: Duration) -> Option<Duration> {
 }
 
 fn after_hold_down(world: &World, place: &Place, now: Duration, why: Why, most: usize) -> Judgement {
+    if let Some(settled) = tie_until(world, place).filter(|settled| now < *settled) {
+        return Judgement::Wait { why: WhyNot::Failback, until: Some(settled) };
+    }
     if now < place.hold_down.until {
         let until = place.hold_down.until.min(remembered_until(world, place));
         return Judgement::Wait { why: WhyNot::HoldDown, until: Some(until) };
@@ -180,6 +183,13 @@ fn take(world: &World, place: &Place, now: Duration, why: Why, most: usize) -> J
 fn unless_capped(world: &World, place: &Place, now: Duration, most: usize, take: Judgement) -> Judgement {
     let at = place.moves.allowed_at(ME, most, &world.timing);
     if now < at { Judgement::Wait { why: WhyNot::Capped, until: Some(at) } } else { take }
+}
+
+/// A holder that has just claimed keeps what is claimed against it if its MAC is the lower one (rule 5): until then.
+fn tie_until(world: &World, place: &Place) -> Option<Duration> {
+    let (seen, segment) = (place.holder?, world.segment(place.key.segment)?);
+    let theirs = segment.peers.get(&seen.node)?.mac?;
+    (theirs < segment.mac).then_some(seen.at + world.timing.tie)
 }
 
 /// Which standby this node is, from 1: the living nodes above it that do not hold it come first (rule 7).

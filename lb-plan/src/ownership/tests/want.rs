@@ -81,6 +81,18 @@ fn node_above_takes_from_a_living_node_below_at_once() {
 }
 
 #[test]
+fn planned_move_waits_until_the_holder_cannot_keep_the_address_by_its_claim() {
+    let mut node = Node1::ready("b");
+    node.rank(1, &["b", "a"]);
+    node.claim("a", 1);
+
+    node.pass(ms(249));
+    assert_eq!(node.holding(1), Err(WhyNot::Failback), "the lower MAC would keep it");
+    node.pass(ms(1));
+    assert_eq!(node.holding(1), Ok(Why::Failback));
+}
+
+#[test]
 fn failback_waits_or_never_comes_as_the_class_says_until_the_holder_is_gone() {
     for (failback, after_10_s) in [(Failback::After(Duration::from_secs(8)), true), (Failback::Never, false)] {
         let mut node = Node1::ready("a");
@@ -110,7 +122,7 @@ fn new_ranking_moves_the_address_at_once_whatever_failback_says() {
     node.rank(1, &["a", "b"]);
     node.session("a", Reading::Up);
     node.claim("a", 1);
-    node.pass(ms(100));
+    node.pass(ms(250));
 
     node.rank(1, &["b", "a"]);
     node.poll();
@@ -209,6 +221,7 @@ fn sessions_go_to_three_above_and_the_holder_at_full_rate_and_to_the_rest_slowly
     node.claim("a", 1);
     assert_eq!(watched(node.poll()), [full("a")]);
 
+    node.pass(ms(250));
     node.rank(1, &["e"]);
     let ended: Vec<(String, Option<Rate>)> = ["a", "b", "c", "d"].map(|name| (name.to_owned(), None)).into();
     assert_eq!(watched(node.poll()), ended, "taken from the holder in the same call");
