@@ -3,7 +3,7 @@
 //! "Who answered" comes from the agents' own frame counters, read before and after the question: an answer that no
 //! agent counted was given by a kernel.
 
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{collections::BTreeSet, fmt, net::IpAddr, time::Duration};
 
 use anyhow::Context as _;
 use lb_api::node::AttachMode;
@@ -23,7 +23,7 @@ pub(crate) enum Answerer {
     Xdp { node: String, mode: AttachMode },
     /// No program counted it.
     Kernel,
-    /// More than one program counted it.
+    /// More than one node answered.
     Several(Vec<String>),
 }
 
@@ -63,8 +63,8 @@ fn of(stage: &Stage, address: IpAddr) -> anyhow::Result<Proof> {
         address,
         holder_mac: stage.lab.nodes.iter().find(|node| node.name == holder).map(|node| node.mac),
         holder,
+        answerer: answerer(stage, address, &macs, &before, &after)?,
         macs,
-        answerer: answerer(stage, address, &before, &after)?,
         answer_time: record.all().answer_time(50),
         answers: record.all().requests().iter().map(|request| request.replies.len()).sum(),
         page: tools::page(client, address)?,
@@ -123,14 +123,29 @@ fn answered(agent: &Agent) -> anyhow::Result<[f64; 2]> {
     Ok([of("arp_answered")?, of("ns_answered")?])
 }
 
-fn answerer(stage: &Stage, address: IpAddr, before: &Counters, after: &Counters) -> anyhow::Result<Answerer> {
+/// Who sent the answers, if its program counted one: the nodes ask each other too, so that other programs count as well.
+fn answerer(
+    stage: &Stage,
+    address: IpAddr,
+    macs: &[Mac],
+    before: &Counters,
+    after: &Counters,
+) -> anyhow::Result<Answerer> {
     let family = usize::from(address.is_ipv6());
-    let counted = before.iter().zip(after).filter(|((_, before), (_, after))| after[family] > before[family]);
-    let mut nodes: Vec<_> = counted.map(|((node, _), _)| node.clone()).collect();
-    match (nodes.len(), nodes.pop()) {
-        (1, Some(node)) => Ok(Answerer::Xdp { mode: attach_mode(stage, &node)?, node }),
+    let nodes: BTreeSet<&str> =
+        macs.iter().filter_map(|mac| stage.lab.node_of(*mac)).map(|node| node.name.as_str()).collect();
+    let counted = |node: &str| {
+        before.iter().zip(after).any(|((name, before), (_, after))| name == node && after[family] > before[family])
+    };
+    let mut nodes = nodes.into_iter();
+    match (nodes.next(), nodes.next()) {
+        (Some(node), None) if counted(node) => {
+            Ok(Answerer::Xdp { mode: attach_mode(stage, node)?, node: node.to_owned() })
+        }
         (_, None) => Ok(Answerer::Kernel),
-        (_, Some(last)) => Ok(Answerer::Several([nodes, vec![last]].concat())),
+        (first, Some(second)) => {
+            Ok(Answerer::Several(first.into_iter().chain([second]).chain(nodes).map(ToOwned::to_owned).collect()))
+        }
     }
 }
 
