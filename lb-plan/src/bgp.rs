@@ -10,15 +10,31 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::Arc,
 };
 
+mod configuration;
+mod listed;
+mod node;
 pub mod peer;
+mod planner;
+mod problems;
 pub mod route;
+mod secrets;
+mod service;
+mod snapshot;
+mod sources;
+mod table;
 
 pub use lb_api::bgp::{BfdMethod, BfdSettings, Families, Hops, Password, PeerAs, PeerSettings, Remote, Signing};
 pub use peer::{Bfd, BfdSecret, Peer};
+pub use planner::Planner;
+pub use problems::{Objects, problems};
 pub use route::{Attributes, Prefix, Routes};
+pub use secrets::SecretName;
+pub use service::Withheld;
+pub use snapshot::{Deckhouse, SecretContent, Snapshot};
 
 /// The name of a Service.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +45,32 @@ pub struct ServiceName {
     pub name: String,
 }
 
+impl fmt::Display for ServiceName {
+    /// `namespace/name`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+impl Snapshot {
+    /// The Secrets that the plan needs: read these by name, and no others.
+    pub fn needed_secrets(&self) -> BTreeSet<SecretName> {
+        secrets::of(&sources::Sources::read(self.listed()), &self.namespace)
+    }
+
+    fn listed(&self) -> sources::Listed<'_> {
+        sources::Listed {
+            namespace: &self.namespace,
+            peers: &self.peers,
+            advertisements: &self.advertisements,
+            profiles: &self.profiles,
+            communities: &self.communities,
+            pools: &self.pools,
+            deckhouse: &self.deckhouse,
+        }
+    }
+}
+
 /// What this node wants of BGP. What did not change since the plan before is the same `Arc`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Plan {
@@ -36,6 +78,9 @@ pub struct Plan {
     pub peers: BTreeMap<String, PeerPlan>,
     /// The peers that are told at least one prefix of a Service, as `ServiceBGPStatus` has it: intent, not state.
     pub services: Arc<BTreeMap<ServiceName, Arc<BTreeSet<String>>>>,
+    /// Whether the node is cordoned: every route is told with the graceful-shutdown community (RFC 8326), so that others
+    /// are preferred and this one still serves if there is no other.
+    pub is_draining: bool,
     /// What keeps this node from doing what was asked.
     pub problems: Arc<Vec<Problem>>,
 }
@@ -61,3 +106,6 @@ pub struct Problem {
     /// What is wrong and what would be right.
     pub message: String,
 }
+
+#[cfg(test)]
+mod tests;

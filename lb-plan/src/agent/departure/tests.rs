@@ -14,7 +14,7 @@ fn node(labels: &[(&str, &str)]) -> Node {
 /// A DaemonSet whose Pods have `spec`, as YAML would say it in JSON.
 fn daemon_set(spec: &str) -> DaemonSet {
     let mut set = DaemonSet::default();
-    let spec = k8s_openapi::serde_json::from_str(spec).expect("a spec of a Pod");
+    let spec = serde_json::from_str(spec).expect("a spec of a Pod");
     set.spec.get_or_insert_default().template.spec = Some(spec);
     set
 }
