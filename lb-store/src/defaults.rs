@@ -5,7 +5,8 @@
 use std::any::Any;
 
 use k8s_openapi::{
-    api::core::v1::{Service, ServiceSpec},
+    ByteString,
+    api::core::v1::{Secret, Service, ServiceSpec},
     apimachinery::pkg::util::intstr::IntOrString,
 };
 use serde_json::Value;
@@ -24,6 +25,17 @@ pub(crate) fn apply(object: &mut dyn Any) {
         && let Some(spec) = &mut service.spec
     {
         self::service(spec);
+    }
+    if let Some(secret) = object.downcast_mut::<Secret>() {
+        self::secret(secret);
+    }
+}
+
+/// Kubernetes API: `stringData` is for writing only, and wins over `data`.
+fn secret(secret: &mut Secret) {
+    secret.type_.get_or_insert_with(|| "Opaque".into());
+    for (key, value) in secret.string_data.take().into_iter().flatten() {
+        secret.data.get_or_insert_default().insert(key, ByteString(value.into_bytes()));
     }
 }
 
@@ -101,6 +113,16 @@ mod tests {
         assert_eq!(with_spec(&object), Some(serde_json::json!({ "kind": "L2Advertisement", "spec": {} })));
         assert_eq!(with_spec(&serde_json::json!({ "spec": null })), None);
         assert_eq!(with_spec(&Value::Null), None);
+    }
+
+    #[test]
+    fn what_is_written_as_text_is_read_as_data() {
+        let tree = serde_json::json!({ "data": { "a": "MQ==", "b": "MQ==" }, "stringData": { "b": "2" } });
+        let mut secret: Secret = serde_json::from_value(tree).expect("a secret");
+        apply(&mut secret);
+        let data = secret.data.expect("it has data");
+        assert_eq!((data["a"].0.as_slice(), data["b"].0.as_slice()), (b"1".as_slice(), b"2".as_slice()));
+        assert_eq!((secret.string_data, secret.type_.as_deref()), (None, Some("Opaque")));
     }
 
     #[test]

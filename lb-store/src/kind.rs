@@ -8,14 +8,15 @@ use std::any::{Any, TypeId};
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{
-        core::v1::{Namespace, Node, Service},
+        core::v1::{Namespace, Node, Secret, Service},
         discovery::v1::EndpointSlice,
         events::v1::Event,
     },
 };
 use lb_api::{
-    Community, ConfigurationState, IPAddressPool, L2Advertisement, LoadBalancerNode, MetalLoadBalancerClass, Problem,
-    ServiceL2Status, VirtualIP, validate,
+    BFDProfile, BGPAdvertisement, BGPPeer, Community, ConfigurationState, IPAddressPool, L2Advertisement,
+    LoadBalancerNode, MetalLoadBalancerBGPPeer, MetalLoadBalancerClass, MetalLoadBalancerConfiguration,
+    MetalLoadBalancerPool, Problem, ServiceBGPStatus, ServiceL2Status, VirtualIP, validate,
 };
 use serde_json::Value;
 
@@ -114,8 +115,19 @@ pub(crate) fn known() -> Vec<Kind> {
         Kind::of::<ConfigurationState>(),
         Kind::of::<ServiceL2Status>(),
         Kind::of::<EndpointSlice>(),
+        Kind::of::<BGPPeer>(),
+        Kind::of::<BGPAdvertisement>(),
+        Kind::of::<BFDProfile>(),
+        Kind::of::<ServiceBGPStatus>(),
+        Kind::of::<MetalLoadBalancerPool>(),
+        Kind::of::<MetalLoadBalancerBGPPeer>(),
+        Kind::of::<MetalLoadBalancerConfiguration>(),
+        Kind::of::<Secret>(),
     ]
 }
+
+/// Older versions that an API server serves beside the one that is read here, and that say the same.
+const OLDER: [(&str, &str); 1] = [("BGPPeer", "metallb.io/v1beta1")];
 
 /// Everything that makes an object unusable, beyond its types.
 pub(crate) fn problems(object: &dyn Any) -> Vec<Problem> {
@@ -162,10 +174,20 @@ pub(crate) fn partly(object: &dyn Any) -> Vec<Problem> {
     let pool = || object.downcast_ref::<IPAddressPool>().map(validate::address_pool);
     let advertisement = || object.downcast_ref::<L2Advertisement>().map(validate::l2_advertisement);
     let community = || object.downcast_ref::<Community>().map(validate::community);
-    class.or_else(pool).or_else(advertisement).or_else(community).unwrap_or_default()
+    let bgp = || {
+        let peer = object.downcast_ref::<BGPPeer>().map(validate::bgp_peer);
+        let advertisement = || object.downcast_ref::<BGPAdvertisement>().map(validate::bgp_advertisement);
+        let profile = || object.downcast_ref::<BFDProfile>().map(validate::bfd_profile);
+        peer.or_else(advertisement).or_else(profile)
+    };
+    class.or_else(pool).or_else(advertisement).or_else(community).or_else(bgp).unwrap_or_default()
 }
 
-fn check<K: Object>(document: &Document<'_>, value: Value, key: &Key) -> Result<Checked, Vec<Fault>> {
+fn check<K: Object>(document: &Document<'_>, mut value: Value, key: &Key) -> Result<Checked, Vec<Fault>> {
+    // As an API server hands out one version, whichever was written.
+    if let Some(version) = value.get_mut("apiVersion") {
+        *version = Kind::of::<K>().api_version().into();
+    }
     let mut object: K = document.decode(value).map_err(|fault| vec![fault])?;
     object.meta_mut().namespace = is_namespaced::<K>().then(|| key.namespace.clone());
     defaults::apply(&mut object);
@@ -198,7 +220,7 @@ pub(crate) fn judge(kinds: &[Kind], api_version: &str, kind: &str) -> Verdict {
     let ours = || kinds.iter().filter(|known| known.group == group);
     if let Some(index) = kinds.iter().position(|known| known.group == group && known.kind == kind) {
         let right = kinds[index].api_version();
-        return match right == api_version {
+        return match right == api_version || OLDER.contains(&(kind, api_version)) {
             true => Verdict::Known(index),
             false => Verdict::Wrong("apiVersion", format!("`{api_version}` has no {kind}: write `{right}`")),
         };
@@ -216,7 +238,7 @@ pub(crate) fn judge(kinds: &[Kind], api_version: &str, kind: &str) -> Verdict {
 }
 
 /// Kinds of the groups above that exist and that Herald does not read.
-const OTHERS: [(&str, &str); 32] = [
+const OTHERS: [(&str, &str); 24] = [
     ("", "Binding"),
     ("", "ComponentStatus"),
     ("", "ConfigMap"),
@@ -229,21 +251,13 @@ const OTHERS: [(&str, &str); 32] = [
     ("", "PodTemplate"),
     ("", "ReplicationController"),
     ("", "ResourceQuota"),
-    ("", "Secret"),
     ("", "ServiceAccount"),
-    ("metallb.io", "BFDProfile"),
-    ("metallb.io", "BGPAdvertisement"),
-    ("metallb.io", "BGPPeer"),
-    ("metallb.io", "ServiceBGPStatus"),
     ("network.deckhouse.io", "ClusterIPAddress"),
     ("network.deckhouse.io", "EgressGateway"),
     ("network.deckhouse.io", "EgressGatewayPolicy"),
     ("network.deckhouse.io", "IPAddress"),
     ("network.deckhouse.io", "IPAddressLease"),
     ("network.deckhouse.io", "L2LoadBalancer"),
-    ("network.deckhouse.io", "MetalLoadBalancerBGPPeer"),
-    ("network.deckhouse.io", "MetalLoadBalancerConfiguration"),
-    ("network.deckhouse.io", "MetalLoadBalancerPool"),
     ("network.deckhouse.io", "Network"),
     ("network.deckhouse.io", "NetworkInterface"),
     ("network.deckhouse.io", "NodeNetworkInterface"),
@@ -284,5 +298,10 @@ mod tests {
     fn known_kinds_are_known() {
         assert!(matches!(verdict("v1", "Service"), Verdict::Known(0)));
         assert!(matches!(verdict("events.k8s.io/v1", "Event"), Verdict::Known(6)));
+        for version in ["metallb.io/v1beta1", "metallb.io/v1beta2"] {
+            assert!(matches!(verdict(version, "BGPPeer"), Verdict::Known(13)), "{version}");
+        }
+        assert!(matches!(verdict("metallb.io/v1beta1", "BGPAdvertisement"), Verdict::Known(14)));
+        assert!(matches!(verdict("metallb.io/v1beta2", "BGPAdvertisement"), Verdict::Wrong("apiVersion", _)));
     }
 }
