@@ -37,12 +37,18 @@ use k8s_openapi::api::{
     discovery::v1::EndpointSlice,
     events::v1::Event,
 };
-use lb_api::{ConfigurationState, IPAddressPool, L2Advertisement, MetalLoadBalancerClass, VirtualIP};
+use lb_api::{
+    BFDProfile, BGPAdvertisement, BGPPeer, Community, ConfigurationState, IPAddressPool, L2Advertisement,
+    MetalLoadBalancerClass, VirtualIP,
+};
+
+use crate::bgp;
 
 pub use planner::{Change, Changes, Planner};
 
 pub mod admission;
 mod allocate;
+mod announced;
 mod choice;
 mod cluster;
 mod event;
@@ -72,6 +78,8 @@ pub struct Snapshot {
     pub ip_address_pools: Vec<Arc<IPAddressPool>>,
     /// All L2Advertisements; those outside the configuration namespace hear that they are not read.
     pub l2_advertisements: Vec<Arc<L2Advertisement>>,
+    /// What is announced with BGP. Judged here, and told; the agents plan it.
+    pub bgp: BgpObjects,
     /// All ConfigurationStates.
     pub configuration_states: Vec<Arc<ConfigurationState>>,
     /// All Namespaces.
@@ -90,6 +98,37 @@ pub struct Snapshot {
     pub now: Timestamp,
     /// How long a released address is kept for its former owner.
     pub quarantine: Duration,
+}
+
+/// The objects of BGP.
+#[derive(Debug, Clone, Default)]
+pub struct BgpObjects {
+    /// All BGPPeers.
+    pub peers: Vec<Arc<BGPPeer>>,
+    /// All BGPAdvertisements.
+    pub advertisements: Vec<Arc<BGPAdvertisement>>,
+    /// All BFDProfiles.
+    pub profiles: Vec<Arc<BFDProfile>>,
+    /// All Communities.
+    pub communities: Vec<Arc<Community>>,
+    /// Deckhouse's kinds.
+    pub deckhouse: bgp::Deckhouse,
+}
+
+impl Snapshot {
+    /// The objects of BGP with the Nodes and pools that they are judged by.
+    pub fn bgp_objects(&self) -> bgp::Objects<'_> {
+        bgp::Objects {
+            namespace: &self.configuration.namespace,
+            peers: &self.bgp.peers,
+            advertisements: &self.bgp.advertisements,
+            profiles: &self.bgp.profiles,
+            communities: &self.bgp.communities,
+            pools: &self.ip_address_pools,
+            deckhouse: &self.bgp.deckhouse,
+            nodes: &self.nodes,
+        }
+    }
 }
 
 /// How the controller was started, as far as decisions depend on it.

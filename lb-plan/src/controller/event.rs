@@ -16,6 +16,7 @@ use lb_api::names::GROUP;
 use super::{
     Action, Snapshot, Step, Why,
     allocate::Allocation,
+    announced,
     choice::Claimant,
     cluster::{Cluster, Source},
     problems,
@@ -203,10 +204,17 @@ fn of_pools(snapshot: &Snapshot, cluster: &Cluster<'_>) -> Vec<Event> {
     let advertisements = snapshot.l2_advertisements.iter();
     let advertisements = advertisements.filter(|object| is_elsewhere(&object.metadata.namespace));
     events.extend(advertisements.map(|object| event(object.as_ref(), snapshot.now, Reason::NotRead, note())));
+    events.extend(announced::events(snapshot));
     events
 }
 
-fn event<K: Resource<DynamicType = ()>>(regarding: &K, now: Timestamp, reason: Reason, mut note: String) -> Event {
+/// An Event on an object.
+pub(super) fn event<K: Resource<DynamicType = ()>>(
+    regarding: &K,
+    now: Timestamp,
+    reason: Reason,
+    mut note: String,
+) -> Event {
     let metadata = regarding.meta();
     let (object, uid) = (metadata.name.clone().unwrap_or_default(), metadata.uid.clone().unwrap_or_default());
     if note.len() > MAX_NOTE {

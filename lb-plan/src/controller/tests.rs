@@ -2,6 +2,7 @@
 
 mod addresses;
 mod adoption;
+mod announced;
 mod classes;
 mod doubts;
 mod histories;
