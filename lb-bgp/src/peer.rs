@@ -20,7 +20,7 @@ use crate::{
     config::{ConfigError, PeerConfig},
     jitter::Jitter,
     notification::Notification,
-    route::Routes,
+    route::{NextHops, Routes},
     session::{Over, Session, Step, earliest},
     status::{Counters, Down},
     wire,
@@ -123,6 +123,13 @@ impl Peer {
         }
         self.wanted = Some(routes);
         self.links_mut().for_each(|link| link.session.unsettle());
+    }
+
+    /// Addresses that next hops are made of, for connections that are made from now on.
+    pub fn set_next_hops(&mut self, next_hops: NextHops) {
+        if self.config.next_hops != next_hops {
+            Arc::make_mut(&mut self.config).next_hops = next_hops;
+        }
     }
 
     /// While the node drains, its routes are told as everybody's last choice (RFC 8326).
