@@ -20,6 +20,7 @@ mod admin;
 mod announce;
 mod app;
 mod args;
+pub mod bfd;
 mod cleanup;
 mod clock;
 mod departure;
