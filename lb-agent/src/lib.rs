@@ -21,6 +21,7 @@ mod announce;
 mod app;
 mod args;
 pub mod bfd;
+pub mod bgp;
 mod cleanup;
 mod clock;
 mod departure;
