@@ -24,6 +24,7 @@ const TABLE: &[(&str, May)] = &[
     ("xtask", May::These(&[])),
     ("lb-tests", May::Everything),
     ("lb-tests-packet", May::Everything),
+    ("lb-tests-bgp", May::Everything),
     ("lb-tests-kube", May::Everything),
 ];
 

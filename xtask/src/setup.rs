@@ -44,6 +44,9 @@ const LAB_PROGRAMS: &[(&str, &str)] = &[
 const KUBE_PROGRAMS: &[(&str, &str)] =
     &[("iptables", "iptables"), ("nft", "nftables"), ("setpriv", "util-linux"), ("chromium", "chromium")];
 
+/// Routers to speak BGP with, none of which runs on the machine itself.
+const BGP_PROGRAMS: &[(&str, &str)] = &[("vtysh", "frr"), ("bird", "bird2"), ("gobgpd", "gobgpd")];
+
 /// Arguments of `setup`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -57,6 +60,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<Passed> {
     println!("tools are kept in {}", workspace.cache.display());
     crate::ebpf::prepare(workspace, None)?;
     lab(workspace)?;
+    bgp(workspace)?;
     kube(workspace, args.kube.as_deref())?;
     println!("everything is set up");
     Ok(Passed::Whole)
@@ -82,6 +86,25 @@ pub(crate) fn lab(workspace: &Workspace) -> Result<()> {
         process::run(process::as_root("mount")?.args(["-t", "bpf", "bpf", "/sys/fs/bpf"]))?;
     }
     Ok(())
+}
+
+/// Routers of the distribution. Their services are not started: only the lab's namespaces may have a speaker.
+pub(crate) fn bgp(workspace: &Workspace) -> Result<()> {
+    let _lock = lock(workspace)?;
+    let packages = absent_programs(BGP_PROGRAMS);
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let policy = Path::new("/usr/sbin/policy-rc.d");
+    if policy.exists() {
+        return install(packages);
+    }
+    // Debian asks this program before it starts a service; 101 means no.
+    let write = "printf '#!/bin/sh\\nexit 101\\n' > \"$0\" && chmod 755 \"$0\"";
+    process::run(process::as_root("sh")?.arg("-c").arg(write).arg(policy))?;
+    let installed = install(packages);
+    process::run(process::as_root("rm")?.arg("-f").arg(policy))?;
+    installed
 }
 
 /// Debian's compiler for the kernel program.

@@ -45,18 +45,21 @@ pub(crate) enum Suite {
     Packet,
     /// Controller and agents in network namespaces.
     Lab,
+    /// Routers of the distribution against the agent's BGP speaker and BFD.
+    Bgp,
     /// A real control plane, built once, over the lab's nodes.
     Kube,
 }
 
 impl Suite {
-    const ALL: [Self; 4] = [Self::Pure, Self::Packet, Self::Lab, Self::Kube];
+    const ALL: [Self; 5] = [Self::Pure, Self::Packet, Self::Lab, Self::Bgp, Self::Kube];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Pure => "pure",
             Self::Packet => "packet",
             Self::Lab => "lab",
+            Self::Bgp => "bgp",
             Self::Kube => "kube",
         }
     }
@@ -67,6 +70,7 @@ impl Suite {
             Self::Pure => 4 * 60,
             Self::Packet => 2 * 60,
             Self::Lab => 4 * 60,
+            Self::Bgp => 3 * 60,
             Self::Kube => 9 * 60,
         })
     }
@@ -76,8 +80,9 @@ impl Suite {
         match self {
             Self::Packet => package == "lb-tests-packet",
             Self::Lab => package == "lb-tests",
+            Self::Bgp => package == "lb-tests-bgp",
             Self::Kube => package == "lb-tests-kube",
-            Self::Pure => ![Self::Packet, Self::Lab, Self::Kube].iter().any(|suite| suite.has(package)),
+            Self::Pure => ![Self::Packet, Self::Lab, Self::Bgp, Self::Kube].iter().any(|suite| suite.has(package)),
         }
     }
 
@@ -85,7 +90,7 @@ impl Suite {
     const fn is_root(self) -> bool {
         match self {
             Self::Pure => false,
-            Self::Packet | Self::Lab | Self::Kube => true,
+            Self::Packet | Self::Lab | Self::Bgp | Self::Kube => true,
         }
     }
 }
@@ -107,6 +112,9 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<Passed> {
     ebpf::build(workspace, None)?;
     if suites.iter().any(|suite| suite.is_root()) {
         setup::lab(workspace)?;
+    }
+    if suites.contains(&Suite::Bgp) {
+        setup::bgp(workspace)?;
     }
     let programs = if suites.contains(&Suite::Kube) { Some(setup::kube(workspace, None)?) } else { None };
     let built = build(workspace)?;
