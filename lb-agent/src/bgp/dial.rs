@@ -56,7 +56,11 @@ async fn attempt(session: Arc<Session>, neighbour: Option<Arc<Neighbour>>) -> Re
 /// The next hops of a connection between these ends: as configured, else this node's own.
 pub(super) fn next_hops(session: &Session, local: SocketAddr, remote: SocketAddr) -> NextHops {
     let configured = session.config.next_hops;
-    let own = local::next_hops(&local::addresses(), local.ip(), remote.ip());
+    let mut own = local::next_hops(&local::addresses(), local.ip(), remote.ip());
+    if matches!(session.endpoint.remote, Remote::Interface(_)) {
+        // RFC 8950: an IPv4 address that the interface may have is not what the peer resolves there.
+        own.v4 = None;
+    }
     NextHops {
         v4: configured.v4.or(own.v4),
         v6: configured.v6.or(own.v6),

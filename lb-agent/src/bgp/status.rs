@@ -28,7 +28,7 @@ pub struct PeerStatus {
     pub ends: Option<(SocketAddr, SocketAddr)>,
     /// Why it cannot even be tried.
     pub problem: Option<String>,
-    /// BFD beside it, where it is wanted and begun.
+    /// BFD beside it, where it is wanted and begun, as it was when it last changed: its counts are `Bfd::sessions`'.
     pub bfd: Option<bfd::SessionStatus>,
     /// From a change of the routes to its last octet written, in seconds: how many, and their sum.
     pub to_wire: ToWire,
@@ -77,7 +77,19 @@ impl PeerStatus {
                 .collect::<Vec<_>>()
                 .join("; ");
         }
-        self.bgp.last_down.as_ref().map(ToString::to_string).unwrap_or_else(|| "not tried yet".to_owned())
+        match (&self.bgp.last_down, self.bgp.state) {
+            (Some(down), _) => down.to_string(),
+            (None, PeerState::Connect) => "connecting".to_owned(),
+            // Segments that GTSM holds back look like this: TCP is up, and nothing comes.
+            (None, PeerState::OpenSent) => {
+                "connected, and the peer has not sent its OPEN: if this lasts, look at both sides' \
+                 TTL security and at firewalls"
+                    .to_owned()
+            }
+            (None, PeerState::OpenConfirm) => "the peer has not agreed yet".to_owned(),
+            (None, PeerState::Active) if self.session.config.passive => "waits for the peer to connect".to_owned(),
+            (None, PeerState::Active | PeerState::Stopped | PeerState::Established) => "not tried yet".to_owned(),
+        }
     }
 
     /// A peer whose configuration contradicts itself.

@@ -55,13 +55,20 @@ impl Frr {
 
     /// What a `show … json` command says.
     pub fn json(&self, command: &str) -> anyhow::Result<Value> {
-        let text = self.run(&[command])?;
+        let daemon = if command.starts_with("show bfd") { "bfdd" } else { "bgpd" };
+        let text = self.ask(daemon, &[command])?;
         serde_json::from_str(&text).with_context(|| format!("{command}: {text}"))
     }
 
-    /// Runs commands of `vtysh`, one after another.
+    /// Gives bgpd commands, one after another.
     pub fn run(&self, commands: &[&str]) -> anyhow::Result<String> {
+        self.ask("bgpd", commands)
+    }
+
+    /// Of one daemon: another one may be stopped.
+    fn ask(&self, daemon: &str, commands: &[&str]) -> anyhow::Result<String> {
         let mut vtysh = Command::new("vtysh");
+        vtysh.args(["-d", daemon]);
         vtysh.arg("--vty_socket").arg(&self.dir).arg("--config_dir").arg(&self.dir);
         for command in commands {
             vtysh.args(["-c", command]);

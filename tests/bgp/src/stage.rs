@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use lb_agent::bgp::{Endpoint, Leave, PeerStatus, Session, Speaker, SpeakerStatus, Wanted, WantedPeer};
+use lb_agent::{
+    bfd::SessionStatus,
+    bgp::{Endpoint, Leave, PeerStatus, Session, Speaker, SpeakerStatus, Wanted, WantedPeer},
+};
 use lb_bgp::{Asn, PathAttributes, PeerAs, PeerConfig, Prefix, RouterId, Routes};
 use lb_tests::{
     lab::{Host, Lab, Shape},
@@ -75,6 +78,12 @@ impl Node {
     /// What it shows of one peer.
     pub fn peer(&self, name: &str) -> Option<PeerStatus> {
         self.status().peers.remove(name)
+    }
+
+    /// What BFD says of the path to an address.
+    pub fn bfd(&self, peer: IpAddr) -> Option<SessionStatus> {
+        let sessions = self.speaker.as_ref()?.bfd().sessions();
+        sessions.into_iter().find(|session| session.path.peer == peer)
     }
 
     /// Waits until a peer is Established and knows everything.
