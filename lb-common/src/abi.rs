@@ -40,6 +40,8 @@ pub mod name {
     pub const OUTCOMES: &str = "OUTCOMES";
     /// The responder, attached to interfaces.
     pub const RESPONDER: &str = "lb_responder";
+    /// The same as [`RESPONDER`] for tc ingress.
+    pub const CLASSIFIER: &str = "lb_classifier";
     /// The lease renewal, run by `BPF_PROG_TEST_RUN` with a [`crate::lease::Renewal`] as its frame.
     pub const RENEW: &str = "lb_renew";
 }

@@ -41,16 +41,24 @@ pub struct Header {
 }
 
 impl Header {
-    /// Reads the header behind up to two tags. A frame too short to have one is [`Pass::Foreign`].
+    /// Reads the header behind up to two tags, one of which the kernel may have taken out. A frame too short to have one is
+    /// [`Pass::Foreign`].
     #[inline(always)]
     pub fn parse<F: Frame>(frame: &mut F) -> Result<Self, Pass> {
         let mut header = Self { ethertype: ethertype_at(frame, 12)?, payload: HEADER, vlans: Vlans::default() };
+        let stripped = frame.stripped_vlan();
         if !is_tag(header.ethertype) {
+            header.vlans.outer = stripped.unwrap_or_default();
             return Ok(header);
         }
-        header.vlans.outer = ethertype_at(frame, 14)? & VLAN_ID_MASK;
+        let first = ethertype_at(frame, 14)? & VLAN_ID_MASK;
         header.ethertype = ethertype_at(frame, 16)?;
         header.payload = 18;
+        if let Some(outer) = stripped {
+            header.vlans = Vlans { outer, inner: first };
+            return if is_tag(header.ethertype) { Err(Pass::TooManyTags) } else { Ok(header) };
+        }
+        header.vlans.outer = first;
         if !is_tag(header.ethertype) {
             return Ok(header);
         }

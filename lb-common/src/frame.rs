@@ -13,6 +13,13 @@ pub trait Frame {
         self.len() == 0
     }
 
+    /// The VLAN identifier of the outer tag, if the kernel took the tag out of the frame before the program saw it: then the
+    /// bytes begin behind it. In the driver nobody has.
+    #[inline(always)]
+    fn stripped_vlan(&self) -> Option<u16> {
+        None
+    }
+
     /// Lends `N` bytes of the frame in place, if they are all there.
     fn view<const N: usize>(&mut self, offset: usize) -> Option<&mut [u8; N]>;
 

@@ -24,18 +24,34 @@ pub struct Packet {
     pub bytes: Vec<u8>,
     /// By how many bytes it may grow.
     pub tailroom: usize,
+    /// The VLAN identifier of the tag that the kernel took out of it.
+    pub stripped_vlan: Option<u16>,
 }
 
 impl Packet {
     /// A frame as a driver with room at the end of its buffers hands it over.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
-        Self { bytes: bytes.into(), tailroom: 128 }
+        Self { bytes: bytes.into(), tailroom: 128, stripped_vlan: None }
+    }
+
+    /// A frame as tc sees it on ingress: without its outer tag.
+    pub fn behind_its_tag(bytes: impl Into<Vec<u8>>) -> Self {
+        let mut packet = Self::new(bytes);
+        if let Some([0x81, 0x00, high, low] | [0x88, 0xa8, high, low]) = packet.bytes.get(12..16) {
+            packet.stripped_vlan = Some(u16::from_be_bytes([*high, *low]) & 0x0fff);
+            packet.bytes.drain(12..16);
+        }
+        packet
     }
 }
 
 impl Frame for Packet {
     fn len(&self) -> usize {
         self.bytes.len()
+    }
+
+    fn stripped_vlan(&self) -> Option<u16> {
+        self.stripped_vlan
     }
 
     fn view<const N: usize>(&mut self, offset: usize) -> Option<&mut [u8; N]> {

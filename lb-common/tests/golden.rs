@@ -23,6 +23,25 @@ fn every_golden_frame_has_its_outcome_and_its_bytes() {
     }
 }
 
+/// tc sees a frame without its outer tag: the same outcome, and the same bytes but for the tag.
+#[test]
+fn a_frame_behind_its_tag_is_judged_as_with_it() {
+    let tagged: Vec<_> = golden::table().into_iter().filter(|golden| is_tagged(&golden.input)).collect();
+    assert!(tagged.len() >= 8, "the table has tagged frames: {}", tagged.len());
+    for golden in tagged {
+        let mut packet = Packet::behind_its_tag(golden.input.as_slice());
+
+        let outcome = respond(&mut packet, &golden::maps());
+
+        assert_eq!(outcome, golden.outcome, "{}", golden.name);
+        assert_eq!(packet.bytes, Packet::behind_its_tag(golden.expected()).bytes, "{}", golden.name);
+    }
+}
+
+fn is_tagged(frame: &[u8]) -> bool {
+    matches!(frame.get(12..14), Some([0x81, 0x00] | [0x88, 0xa8]))
+}
+
 #[test]
 fn a_frame_has_an_answer_exactly_when_its_outcome_is_one() {
     for golden in golden::table() {

@@ -14,7 +14,7 @@ fn input(name: &str) -> Vec<u8> {
 #[test]
 fn a_frame_that_cannot_grow_passes_untouched() {
     let before = input("ns-dad");
-    let mut packet = Packet { bytes: before.clone(), tailroom: 7 };
+    let mut packet = Packet { tailroom: 7, ..Packet::new(before.as_slice()) };
 
     assert_eq!(respond(&mut packet, &golden::maps()), Err(Pass::Resize));
     assert_eq!(packet.bytes, before);

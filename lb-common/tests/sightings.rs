@@ -179,7 +179,7 @@ fn an_event_says_which_entry_and_whose_frame() {
 #[test]
 fn a_solicitation_that_the_driver_kept_from_its_answer_is_told() {
     let maps = golden::maps();
-    let mut packet = Packet { bytes: frame("ns-dad"), tailroom: 7 };
+    let mut packet = Packet { tailroom: 7, ..Packet::new(frame("ns-dad")) };
 
     assert_eq!(respond(&mut packet, &maps), Err(Pass::Resize));
 

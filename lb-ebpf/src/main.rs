@@ -1,4 +1,4 @@
-//! Herald's XDP programs: the responder that answers ARP, NDP and S-BFD, and the renewal of the lease.
+//! Herald's kernel programs: the responder that answers ARP, NDP and S-BFD, the same for tc, and the renewal of the lease.
 //!
 //! Must not: hold packet logic. What a frame means is decided in `lb-common`, which the host tests run too; here are
 //! the bounds checks, the map look-ups, and one match from outcome to verdict.
@@ -12,8 +12,14 @@
 mod lease;
 mod maps;
 mod packet;
+mod skb;
 
-use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
+use aya_ebpf::{
+    bindings::{TC_ACT_SHOT, TC_ACT_UNSPEC, xdp_action},
+    helpers::generated::bpf_redirect,
+    macros::{classifier, xdp},
+    programs::{TcContext, XdpContext},
+};
 use aya_log_ebpf::info;
 use lb_common::{outcome::Verdict, respond::respond};
 
@@ -29,6 +35,24 @@ fn lb_responder(ctx: XdpContext) -> u32 {
         Verdict::Answer => xdp_action::XDP_TX,
         Verdict::Drop => xdp_action::XDP_DROP,
         Verdict::Pass => xdp_action::XDP_PASS,
+    }
+}
+
+/// The responder where XDP in the driver cannot be had: on tc ingress. What it does not take is the next program's.
+#[classifier]
+fn lb_classifier(ctx: TcContext) -> i32 {
+    let mut packet = skb::Packet::new(&ctx);
+    let ifindex = packet.ifindex();
+    let outcome = respond(&mut packet, &maps::Maps::at(ifindex));
+    if let Some(counter) = maps::count(&outcome) {
+        info!(&ctx, "interface {} outcome {}", ifindex, counter);
+    }
+    match Verdict::of(&outcome) {
+        // SAFETY: the helper only notes where the frame goes: out of the interface it came in by.
+        #[expect(clippy::cast_possible_truncation, reason = "an action has 32 bits; the helper's type is wider")]
+        Verdict::Answer => unsafe { bpf_redirect(ifindex, 0) as i32 },
+        Verdict::Drop => TC_ACT_SHOT,
+        Verdict::Pass => TC_ACT_UNSPEC,
     }
 }
 

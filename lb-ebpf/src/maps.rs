@@ -85,6 +85,11 @@ impl Maps {
     pub(crate) fn of(ctx: &XdpContext) -> Self {
         Self { ifindex: ctx.ingress_ifindex() as u32 }
     }
+
+    #[inline(always)]
+    pub(crate) fn at(ifindex: u32) -> Self {
+        Self { ifindex }
+    }
 }
 
 impl Tables for Maps {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Array, HashMap, PerCpuArray, PerCpuValues, RingBuf},
-    programs::{TestRun, TestRunOptions, Xdp},
+    programs::{SchedClassifier, TestRun, TestRunOptions, Xdp},
 };
 use lb_common::{
     abi::{Entry, Key4, Key6, Segment, StationKey, VlanKey, name},
@@ -31,14 +31,14 @@ pub struct Kernel {
 /// What a test run gave back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// The XDP action.
+    /// The XDP or tc action.
     pub action: u32,
     /// The frame afterwards.
     pub bytes: Vec<u8>,
 }
 
 impl Kernel {
-    /// Loads both programs of `object`: the verifier's judgement.
+    /// Loads every program of `object`: the verifier's judgement.
     pub fn load(object: &Path) -> Result<Self> {
         let bytes = std::fs::read(object).with_context(|| format!("reading {}", object.display()))?;
         let mut loader = EbpfLoader::new();
@@ -50,6 +50,7 @@ impl Kernel {
         for program in [name::RESPONDER, name::RENEW] {
             xdp(&mut ebpf, program)?.load().with_context(|| format!("the verifier refuses {program}"))?;
         }
+        classifier(&mut ebpf)?.load().with_context(|| format!("the verifier refuses {}", name::CLASSIFIER))?;
         Ok(Self { ebpf })
     }
 
@@ -177,6 +178,15 @@ impl Kernel {
         Ok(Run { action: result.return_value, bytes: output })
     }
 
+    /// Runs the responder of tc on one frame of at least 14 bytes, which keeps its tags.
+    pub fn run_tc(&mut self, frame: &[u8]) -> Result<Run> {
+        let mut output = vec![0; OUTPUT];
+        let options = TestRunOptions { data_in: Some(frame), data_out: Some(&mut output), ..TestRunOptions::default() };
+        let result = classifier(&mut self.ebpf)?.test_run(options).context("running the responder of tc")?;
+        output.truncate(result.data_size_out as usize);
+        Ok(Run { action: result.return_value, bytes: output })
+    }
+
     /// Runs the responder `times` times on a frame that it leaves as it is: at once, on one CPU.
     pub fn flood(&mut self, frame: &[u8], times: u32) -> Result<()> {
         let options = TestRunOptions { data_in: Some(frame), repeat: times, ..TestRunOptions::default() };
@@ -197,6 +207,13 @@ impl Kernel {
 
 /// The program `name` of `ebpf` as XDP.
 pub fn xdp<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut Xdp> {
+    let program = ebpf.program_mut(name).with_context(|| format!("the object has no program {name}"))?;
+    Ok(program.try_into()?)
+}
+
+/// The responder of tc.
+pub fn classifier(ebpf: &mut Ebpf) -> Result<&mut SchedClassifier> {
+    let name = name::CLASSIFIER;
     let program = ebpf.program_mut(name).with_context(|| format!("the object has no program {name}"))?;
     Ok(program.try_into()?)
 }

@@ -11,12 +11,15 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, ensure};
-use aya::{Ebpf, programs::XdpMode};
+use aya::{
+    Ebpf,
+    programs::{LinkOrder, TcAttachType, XdpMode, tc},
+};
 use lb_common::{abi::name, eth::Mac};
 use nix::sched::{CloneFlags, setns, unshare};
 
 use crate::{
-    kernel::{Kernel, xdp},
+    kernel::{Kernel, classifier, xdp},
     need,
     tap::Tap,
 };
@@ -33,6 +36,10 @@ pub enum Attach {
     Native,
     /// On socket buffers.
     Generic,
+    /// On tc ingress, by a tcx link.
+    Tcx,
+    /// On tc ingress, as a filter of the clsact qdisc.
+    Clsact,
 }
 
 /// The pair alone, up and without addresses.
@@ -99,13 +106,18 @@ impl Veth {
 
     /// Attaches the responder to the node's end; it stays for as long as `kernel` lives.
     pub fn attach(&self, kernel: &mut Kernel, attach: Attach) -> Result<()> {
-        let mode = match attach {
-            Attach::Native => XdpMode::Driver,
-            Attach::Generic => XdpMode::Skb,
-        };
-        self.pair.in_node(|| {
-            xdp(&mut kernel.ebpf, name::RESPONDER)?.attach(INTERFACE, mode)?;
+        let attach_tc = |kernel: &mut Kernel, options| -> Result<()> {
+            classifier(&mut kernel.ebpf)?.attach_with_options(INTERFACE, TcAttachType::Ingress, options)?;
             Ok(())
+        };
+        self.pair.in_node(|| match attach {
+            Attach::Native => attach_xdp(kernel, XdpMode::Driver),
+            Attach::Generic => attach_xdp(kernel, XdpMode::Skb),
+            Attach::Tcx => attach_tc(kernel, tc::TcAttachOptions::TcxOrder(LinkOrder::first())),
+            Attach::Clsact => {
+                tc::qdisc_add_clsact(INTERFACE)?;
+                attach_tc(kernel, tc::TcAttachOptions::Netlink(tc::NlOptions::default()))
+            }
         })
     }
 
@@ -185,6 +197,11 @@ fn up_and_quiet() -> Result<u32> {
 fn ip(arguments: &str) -> Result<()> {
     let status = Command::new("ip").args(arguments.split(' ')).status().context("running ip")?;
     ensure!(status.success(), "ip {arguments}: {status}");
+    Ok(())
+}
+
+fn attach_xdp(kernel: &mut Kernel, mode: XdpMode) -> Result<()> {
+    xdp(&mut kernel.ebpf, name::RESPONDER)?.attach(INTERFACE, mode)?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use lb_common::{
     respond::respond,
 };
 use lb_tests_packet::{
-    kernel::{Kernel, TEST_IFINDEX},
+    kernel::{Kernel, Run, TEST_IFINDEX},
     need,
 };
 use proptest::{
@@ -51,14 +51,46 @@ fn action(outcome: &Outcome) -> u32 {
     }
 }
 
-/// Runs one frame on both sides; the counters of the kernel before and after tell its outcome.
+/// `TC_ACT_SHOT`, `TC_ACT_UNSPEC`, `TC_ACT_REDIRECT`.
+fn tc_action(outcome: &Outcome) -> u32 {
+    match Verdict::of(outcome) {
+        Verdict::Drop => 2,
+        Verdict::Pass => u32::MAX,
+        Verdict::Answer => 7,
+    }
+}
+
+/// Runs one frame on the host and in the kernel, there by XDP and by tc.
 fn check(kernel: &mut Kernel, bytes: &[u8]) -> Result<(), String> {
+    check_by(kernel, bytes, action, Kernel::run).map_err(|why| format!("xdp: {why}"))?;
+    if !tc_takes(bytes) {
+        return Ok(());
+    }
+    check_by(kernel, bytes, tc_action, Kernel::run_tc).map_err(|why| format!("tc: {why}"))
+}
+
+/// The kernel's test run of tc refuses IP without a whole IP header.
+fn tc_takes(bytes: &[u8]) -> bool {
+    match bytes.get(12..14) {
+        Some([0x08, 0x00]) => bytes.len() >= SHORTEST + 20,
+        Some([0x86, 0xdd]) => bytes.len() >= SHORTEST + 40,
+        _ => true,
+    }
+}
+
+/// The counters of the kernel before and after tell its outcome.
+fn check_by(
+    kernel: &mut Kernel,
+    bytes: &[u8],
+    action: fn(&Outcome) -> u32,
+    run: fn(&mut Kernel, &[u8]) -> anyhow::Result<Run>,
+) -> Result<(), String> {
     let mut packet = Packet::new(bytes);
     let maps = golden::maps();
     kernel.restore(&maps, golden::SLOTS).map_err(|error| format!("{error:#}"))?;
     let outcome = respond(&mut packet, &maps);
     let before = kernel.counters().map_err(|error| format!("{error:#}"))?;
-    let run = kernel.run(bytes).map_err(|error| format!("{error:#}"))?;
+    let run = run(kernel, bytes).map_err(|error| format!("{error:#}"))?;
     let after = kernel.counters().map_err(|error| format!("{error:#}"))?;
     let told =
         |events: &[Event]| -> Vec<Event> { events.iter().map(|event| Event { at: 0, ifindex: 0, ..*event }).collect() };

@@ -1,11 +1,12 @@
-//! The golden table in the kernel: by test run, over a veth (native and generic), and against Linux's own answers.
+//! The golden table in the kernel: by test run of XDP and tc, over a veth (native, tcx, clsact, generic), and against Linux's
+//! own answers.
 
 use lb_common::{
     host::golden::{self, Golden},
     outcome::{Done, Outcome, Pass, Verdict},
 };
 use lb_tests_packet::{
-    kernel::{Kernel, TEST_IFINDEX},
+    kernel::{Kernel, Run, TEST_IFINDEX},
     need,
     veth::{Attach, Veth},
 };
@@ -16,6 +17,15 @@ fn action(outcome: &Outcome) -> u32 {
         Verdict::Drop => 1,
         Verdict::Pass => 2,
         Verdict::Answer => 3,
+    }
+}
+
+/// The tc action of an outcome: `TC_ACT_SHOT`, `TC_ACT_UNSPEC`, `TC_ACT_REDIRECT`.
+fn tc_action(outcome: &Outcome) -> u32 {
+    match Verdict::of(outcome) {
+        Verdict::Drop => 2,
+        Verdict::Pass => u32::MAX,
+        Verdict::Answer => 7,
     }
 }
 
@@ -44,6 +54,15 @@ fn kernel() -> Option<Kernel> {
 
 #[test]
 fn in_a_test_run_every_frame_has_its_verdict_bytes_and_counter() {
+    in_a_test_run(action, Kernel::run);
+}
+
+#[test]
+fn in_a_test_run_of_tc_every_frame_has_its_verdict_bytes_and_counter() {
+    in_a_test_run(tc_action, Kernel::run_tc);
+}
+
+fn in_a_test_run(action: fn(&Outcome) -> u32, run: fn(&mut Kernel, &[u8]) -> anyhow::Result<Run>) {
     let Some(mut kernel) = kernel() else { return };
     let maps = golden::maps();
     kernel.fill(TEST_IFINDEX, &maps).expect("the tables are filled");
@@ -51,7 +70,7 @@ fn in_a_test_run_every_frame_has_its_verdict_bytes_and_counter() {
         kernel.restore(&maps, golden::SLOTS).expect("the tables are as before");
         let before = kernel.counters().expect("counters");
 
-        let run = kernel.run(&golden.input).expect("a test run");
+        let run = run(&mut kernel, &golden.input).expect("a test run");
 
         let risen = risen(&before, &kernel.counters().expect("counters"));
         assert_eq!(run.action, action(&golden.outcome), "{}", golden.name);
@@ -82,6 +101,16 @@ fn over_a_veth_in_native_mode_every_frame_has_its_answer_and_counter() {
 #[test]
 fn over_a_veth_in_generic_mode_every_frame_has_its_answer_and_counter() {
     over_a_veth(Attach::Generic);
+}
+
+#[test]
+fn over_a_veth_by_tcx_every_frame_has_its_answer_and_counter() {
+    over_a_veth(Attach::Tcx);
+}
+
+#[test]
+fn over_a_veth_by_clsact_every_frame_has_its_answer_and_counter() {
+    over_a_veth(Attach::Clsact);
 }
 
 /// Frames shorter than an Ethernet header cannot be sent; a frame that passes is the kernel's, which has no address
