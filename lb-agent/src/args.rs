@@ -64,7 +64,7 @@ pub struct Run {
     /// What outlives the agent.
     #[command(flatten)]
     pub places: Places,
-    /// How to attach: natively with generic XDP as the fallback, or one of them only.
+    /// How to attach: natively, else on tc ingress, else by generic XDP; or in one of these ways only.
     #[arg(long, env = "HERALD_MODE", value_enum, default_value_t)]
     pub mode: Mode,
     /// How long the table stays valid without the agent.
@@ -125,11 +125,13 @@ pub enum EbpfLog {
 /// How to attach.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
-    /// Native, else generic.
+    /// Native, else tc, else generic.
     #[default]
     Auto,
     /// Native or not at all.
     Native,
+    /// On tc ingress or not at all: by tcx, else by the clsact qdisc.
+    Tc,
     /// Generic or not at all.
     Generic,
 }

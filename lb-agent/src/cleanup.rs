@@ -42,7 +42,7 @@ pub(crate) async fn undo_all(pins: &Pins, places: &Places) -> anyhow::Result<()>
 
 fn detach_all(pins: &Pins) -> Vec<anyhow::Error> {
     match pins.pinned_links() {
-        Ok(links) => links.into_iter().filter_map(|index| attach::detach(pins, index).err()).collect(),
+        Ok(links) => links.into_iter().flat_map(|index| attach::detach(pins, index)).collect(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => vec![anyhow::Error::new(error).context("read the pinned links")],
     }

@@ -16,3 +16,4 @@ pub(crate) mod pins;
 mod slots;
 pub(crate) mod stations;
 pub(crate) mod tables;
+mod way;

@@ -18,8 +18,8 @@ pub(crate) struct Args {
     /// Writes the table to this file, too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// How the agents attach: auto, native or generic.
-    #[arg(long, default_value = "auto", value_parser = ["auto", "native", "generic"])]
+    /// How the agents attach: auto, native, tc or generic.
+    #[arg(long, default_value = "auto", value_parser = ["auto", "native", "tc", "generic"])]
     mode: String,
 }
 

@@ -113,12 +113,8 @@ impl Owner {
                 Some(attach::Interface { index: *index, name: &observed.link.name, up: *up, xdp: observed.xdp })
             })
             .collect();
-        let mut errors = Vec::new();
-        match self.object.responder() {
-            Ok(program) => self.attachments.ensure(program, &interfaces),
-            Err(error) => errors.push(error),
-        }
-        errors.extend(self.attachments.retain(wanted));
+        self.attachments.ensure(&mut self.object, &interfaces);
+        let errors = self.attachments.retain(wanted);
         // What the kernel reports of these links is from before; the next look is a true one.
         self.note_attached();
         self.report(errors);
@@ -126,7 +122,8 @@ impl Owner {
 
     fn note_attached(&mut self) {
         for (index, attach) in self.attachments.iter() {
-            if let (Some(observed), true) = (self.seen.observed.get_mut(&index), attach.mode != AttachMode::None) {
+            let is_xdp = matches!(attach.mode, AttachMode::Native | AttachMode::Generic);
+            if let (Some(observed), true) = (self.seen.observed.get_mut(&index), is_xdp) {
                 observed.xdp = attach.mode;
             }
         }

@@ -1,19 +1,18 @@
-//! The program on interfaces: pinned links, native first, generic second, and why.
+//! The program on interfaces: which way, and why not a better one.
 //!
-//! A pinned link of an earlier agent gets the new program atomically: no frame passes in between. A foreign XDP
-//! program is never detached; the interface goes without, and says so.
+//! Native XDP first, then tc, generic XDP last ([`super::way`]). What an earlier agent left gets the new program
+//! atomically: no frame passes in between. A foreign XDP program is never detached: beside it, tc is the way.
 
-use std::{collections::BTreeMap, fs, io};
+use std::collections::BTreeMap;
 
-use anyhow::Context;
-use aya::programs::{
-    ProgramError, Xdp, XdpMode,
-    links::{FdLink, LinkError, PinnedLink},
-    xdp::XdpLink,
-};
+use aya::programs::ProgramError;
 use lb_api::node::{Attach, AttachMode};
 
-use super::{detach::detach_pinned, pins::Pins};
+use super::{
+    object::Object,
+    pins::Pins,
+    way::{self, Place, Way},
+};
 use crate::args::Mode;
 
 /// How each interface is attached, by kernel index.
@@ -22,6 +21,7 @@ pub(crate) struct Attachments {
     pins: Pins,
     mode: Mode,
     by_index: BTreeMap<u32, Attach>,
+    ways: BTreeMap<u32, Way>,
 }
 
 /// What the pass found of an interface.
@@ -36,7 +36,10 @@ pub(crate) struct Interface<'a> {
 
 impl Attachments {
     pub(crate) fn new(pins: Pins, mode: Mode) -> Self {
-        Self { pins, mode, by_index: BTreeMap::new() }
+        if mode != Mode::Auto {
+            tracing::warn!("forced by --mode {}: an interface is attached in this way or not at all", forced(mode));
+        }
+        Self { pins, mode, by_index: BTreeMap::new(), ways: BTreeMap::new() }
     }
 
     pub(crate) fn get(&self, index: u32) -> Attach {
@@ -54,101 +57,139 @@ impl Attachments {
     }
 
     /// Attaches where the program has to be and is not.
-    pub(crate) fn ensure(&mut self, program: &mut Xdp, interfaces: &[Interface<'_>]) {
+    pub(crate) fn ensure(&mut self, object: &mut Object, interfaces: &[Interface<'_>]) {
         for interface in interfaces {
             let before = self.by_index.get(&interface.index);
-            let attached = before.is_some_and(|attach| attach.mode != AttachMode::None);
-            // A link that somebody detached by force is not attached any more, whatever we remember.
-            if attached && interface.xdp != AttachMode::None {
+            // What somebody detached by force is not attached any more, whatever we remember.
+            let way = self.ways.get(&interface.index);
+            if way.is_some_and(|way| way.is_alive(object, interface.place(), interface.xdp)) {
                 continue;
             }
-            let Some(attach) = self.attach(program, interface) else { continue };
+            let Some((way, attach)) = self.attach(object, interface) else { continue };
             if before != Some(&attach) {
                 report(interface, &attach);
             }
             self.by_index.insert(interface.index, attach);
+            match way {
+                Some(way) => self.ways.insert(interface.index, way),
+                None => self.ways.remove(&interface.index),
+            };
         }
     }
 
     /// Detaches from every interface that is not wanted any more, also those of an earlier agent.
     pub(crate) fn retain(&mut self, wanted: &BTreeMap<u32, bool>) -> Vec<anyhow::Error> {
         self.by_index.retain(|index, _| wanted.contains_key(index));
+        self.ways.retain(|index, _| wanted.contains_key(index));
         let pinned = match self.pins.pinned_links() {
             Ok(pinned) => pinned,
             Err(error) => return vec![anyhow::Error::new(error).context("read the pinned links")],
         };
         let gone = pinned.into_iter().filter(|index| !wanted.contains_key(index));
-        gone.filter_map(|index| detach(&self.pins, index).err()).collect()
+        gone.flat_map(|index| detach(&self.pins, index)).collect()
     }
 
     /// `None`: nothing to do while the link is down.
-    fn attach(&self, program: &mut Xdp, interface: &Interface<'_>) -> Option<Attach> {
-        match self.adopt(program, interface) {
-            Ok(Some(attach)) => return Some(attach),
-            Ok(None) => {}
-            Err(error) => {
-                tracing::info!(interface = interface.name, "pinned link replaced: {error:#}");
-                if let Err(error) = detach(&self.pins, interface.index) {
-                    return Some(none(format!("{error:#}")));
+    fn attach(&self, object: &mut Object, interface: &Interface<'_>) -> Option<(Option<Way>, Attach)> {
+        match self.adopt(object, interface) {
+            Ok(Some(way)) => {
+                let reason = adopted(way, self.mode, interface.xdp);
+                Some((Some(way), Attach { mode: way.mode(), reason }))
+            }
+            Ok(None) => interface.up.then(|| self.attach_new(object, interface)),
+            Err(error) => Some((None, none(format!("{error:#}")))),
+        }
+    }
+
+    /// Takes over what an earlier agent left, if it fits the mode; ends what does not.
+    fn adopt(&self, object: &mut Object, interface: &Interface<'_>) -> anyhow::Result<Option<Way>> {
+        let mut adopted = None;
+        for pin in self.pins.of(interface.index) {
+            match self.take_over(object, interface, Way::of(pin, interface.xdp), adopted) {
+                Ok(way) => adopted = Some(way),
+                Err(error) => {
+                    tracing::info!(interface = interface.name, "pinned link replaced: {error:#}");
+                    way::end(&self.pins, interface.index, pin)?;
                 }
             }
         }
-        interface.up.then(|| self.attach_new(program, interface))
+        Ok(adopted)
     }
 
-    /// Swaps the program into the pinned link, if there is one that fits the mode.
-    fn adopt(&self, program: &mut Xdp, interface: &Interface<'_>) -> anyhow::Result<Option<Attach>> {
-        let path = self.pins.link(interface.index);
-        if !path.exists() {
-            return Ok(None);
+    fn take_over(
+        &self,
+        object: &mut Object,
+        interface: &Interface<'_>,
+        way: Option<Way>,
+        other: Option<Way>,
+    ) -> anyhow::Result<Way> {
+        let Some(way) = way else { anyhow::bail!("the kernel reports no program") };
+        anyhow::ensure!(other.is_none(), "the program is there by {} already", other.map_or("", Way::words));
+        anyhow::ensure!(
+            Way::order(self.mode).contains(&way),
+            "it is there by {}, wanted is {:?}",
+            way.words(),
+            self.mode
+        );
+        way.take_over(object, &self.pins, interface.place())?;
+        Ok(way)
+    }
+
+    /// Tries one way after the other. The reason says what stood against the better ones.
+    fn attach_new(&self, object: &mut Object, interface: &Interface<'_>) -> (Option<Way>, Attach) {
+        let mut against: Vec<String> = Vec::new();
+        for way in Way::order(self.mode) {
+            match way.make(object, &self.pins, interface.place()) {
+                Ok(()) => {
+                    let reason = if against.is_empty() { chosen(*way, self.mode) } else { against.join("; ") };
+                    return (Some(*way), Attach { mode: way.mode(), reason });
+                }
+                Err(error) if is_foreign(&error) && way.mode() != AttachMode::Tc => {
+                    if !against.iter().any(|reason| reason == FOREIGN) {
+                        against.push(FOREIGN.to_owned());
+                    }
+                }
+                Err(error) => against.push(format!("{} failed: {error:#}", way.words())),
+            }
         }
-        let fits = match self.mode {
-            Mode::Auto => interface.xdp != AttachMode::None,
-            Mode::Native => interface.xdp == AttachMode::Native,
-            Mode::Generic => interface.xdp == AttachMode::Generic,
-        };
-        anyhow::ensure!(fits, "its mode is {:?}, wanted is {:?}", interface.xdp, self.mode);
-        let link = FdLink::from(PinnedLink::from_pin(&path).context("open the pinned link")?);
-        let link = XdpLink::try_from(link).context("the pinned link is no XDP link")?;
-        let id = program.attach_to_link(link).context("swap the program")?;
-        // The pin keeps the link; our handle on it is not needed.
-        drop(program.take_link(id)?);
-        let reason = match (interface.xdp, self.mode) {
-            (AttachMode::Generic, Mode::Auto) => "adopted from an earlier agent, for which native XDP failed",
-            (AttachMode::Generic, _) => "forced by --mode generic",
-            (AttachMode::Native | AttachMode::Tc | AttachMode::None, _) => "",
-        };
-        Ok(Some(Attach { mode: interface.xdp, reason: reason.to_owned() }))
+        (None, none(against.join("; ")))
     }
+}
 
-    fn attach_new(&self, program: &mut Xdp, interface: &Interface<'_>) -> Attach {
-        let generic_reason = match self.mode {
-            Mode::Generic => "forced by --mode generic".to_owned(),
-            Mode::Auto | Mode::Native => match self.create(program, interface, XdpMode::Driver) {
-                Ok(()) => return Attach { mode: AttachMode::Native, reason: String::new() },
-                Err(error) if is_foreign(&error) => return none(FOREIGN.to_owned()),
-                Err(error) if self.mode == Mode::Native => return none(format!("native XDP failed: {error:#}")),
-                Err(error) => format!("native XDP failed: {error:#}"),
-            },
-        };
-        match self.create(program, interface, XdpMode::Skb) {
-            Ok(()) => Attach { mode: AttachMode::Generic, reason: generic_reason },
-            Err(error) if is_foreign(&error) => none(FOREIGN.to_owned()),
-            Err(error) => none(format!("{generic_reason}; generic XDP failed: {error:#}")),
-        }
-    }
-
-    fn create(&self, program: &mut Xdp, interface: &Interface<'_>, mode: XdpMode) -> anyhow::Result<()> {
-        let id = program.attach_to_if_index(interface.index, mode)?;
-        let link: Result<FdLink, LinkError> = program.take_link(id)?.try_into();
-        link.context("the kernel gave no link that can be pinned")?
-            .pin(self.pins.link(interface.index))
-            .context("pin the link")?;
-        Ok(())
+impl Interface<'_> {
+    fn place(&self) -> Place<'_> {
+        Place { index: self.index, name: self.name }
     }
 }
 
 const FOREIGN: &str = "another XDP program is on the interface; it is left alone";
+
+/// Why it is this way, if it was the first that was tried.
+fn chosen(way: Way, mode: Mode) -> String {
+    match way {
+        Way::Native => String::new(),
+        Way::Tcx | Way::Clsact | Way::Generic => format!("forced by --mode {}", forced(mode)),
+    }
+}
+
+/// Why it is the way that an earlier agent left.
+fn adopted(way: Way, mode: Mode, xdp: AttachMode) -> String {
+    match (way, mode) {
+        (Way::Native, _) => String::new(),
+        (Way::Tcx | Way::Clsact, Mode::Auto) if xdp != AttachMode::None => FOREIGN.to_owned(),
+        (_, Mode::Auto) => "adopted from an earlier agent, for which native XDP failed".to_owned(),
+        (_, Mode::Native | Mode::Tc | Mode::Generic) => chosen(way, mode),
+    }
+}
+
+const fn forced(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Auto => "auto",
+        Mode::Native => "native",
+        Mode::Tc => "tc",
+        Mode::Generic => "generic",
+    }
+}
 
 fn none(reason: String) -> Attach {
     Attach { mode: AttachMode::None, reason }
@@ -158,7 +199,7 @@ fn report(interface: &Interface<'_>, attach: &Attach) {
     let name = interface.name;
     match attach.mode {
         AttachMode::None => tracing::warn!(interface = name, "not attached: {}", attach.reason),
-        AttachMode::Native | AttachMode::Tc if attach.reason.is_empty() => {
+        AttachMode::Native if attach.reason.is_empty() => {
             tracing::info!(interface = name, "attached: {:?}", attach.mode);
         }
         AttachMode::Native | AttachMode::Tc | AttachMode::Generic => {
@@ -176,17 +217,7 @@ fn is_foreign(error: &anyhow::Error) -> bool {
     matches!(errno, Some(libc::EBUSY | libc::EEXIST))
 }
 
-/// Detaches and removes the pin.
-pub(crate) fn detach(pins: &Pins, index: u32) -> anyhow::Result<()> {
-    let path = pins.link(index);
-    if let Err(error) = detach_pinned(&path) {
-        // The pin goes in any case, and with the last handle the link.
-        tracing::debug!("detach {}: {error}", path.display());
-    }
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("remove the pinned link of interface {index}"))
-        }
-        _ => Ok(()),
-    }
+/// Detaches whatever is pinned for an interface.
+pub(crate) fn detach(pins: &Pins, index: u32) -> Vec<anyhow::Error> {
+    pins.of(index).filter_map(|pin| way::end(pins, index, pin).err()).collect()
 }

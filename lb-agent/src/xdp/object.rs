@@ -5,7 +5,7 @@ use std::{borrow::Cow, fs, path::Path};
 use anyhow::{Context, anyhow};
 use aya::{
     Ebpf, EbpfLoader,
-    programs::{ProgramError, Xdp},
+    programs::{ProgramError, SchedClassifier, Xdp},
 };
 use lb_common::{abi, lease::TICK_NANOS};
 
@@ -21,7 +21,7 @@ use crate::{args::EbpfLog, clock};
 /// The object that was built with this agent.
 static BUILT_IN: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/herald.o"));
 
-/// The loaded object: both programs are in the kernel.
+/// The loaded object: the responder and the renewal are in the kernel, the responder of tc once it is asked for.
 #[derive(Debug)]
 pub(crate) struct Object {
     ebpf: Ebpf,
@@ -72,6 +72,18 @@ impl Object {
     /// The program that renews the lease.
     pub(crate) fn renewal(&mut self) -> anyhow::Result<&mut Xdp> {
         self.program(abi::name::RENEW)
+    }
+
+    /// The program on interfaces for tc, loaded on first use: a kernel that refuses it must not stop the others.
+    pub(crate) fn classifier(&mut self) -> anyhow::Result<&mut SchedClassifier> {
+        let name = abi::name::CLASSIFIER;
+        let program = self.ebpf.program_mut(name).ok_or_else(|| anyhow!("the object has no program {name}"))?;
+        let classifier: Result<&mut SchedClassifier, ProgramError> = program.try_into();
+        let classifier = classifier.with_context(|| format!("program {name} is no tc program"))?;
+        if classifier.fd().is_err() {
+            classifier.load().context("the kernel's verifier refused the responder of tc")?;
+        }
+        Ok(classifier)
     }
 
     fn program(&mut self, name: &str) -> anyhow::Result<&mut Xdp> {

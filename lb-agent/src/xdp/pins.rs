@@ -1,16 +1,40 @@
 //! Where pinned maps and links are.
 //!
 //! `<bpffs>/maps/<NAME>_abi<N>`: a map whose layout changed has another name (a BPF file system refuses names with a
-//! dot). `<bpffs>/links/<ifindex>`: an interface that is made again has another index, and renaming one changes
-//! nothing.
+//! dot). `<bpffs>/links/<ifindex>` and, for tc, `<ifindex>_tcx` and `<ifindex>_clsact`: an interface that is made again
+//! has another index, and renaming one changes nothing.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
 };
 
 use lb_common::abi;
 use nix::sys::statfs::{self, BPF_FS_MAGIC};
+
+/// What keeps the program on an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pin {
+    /// An XDP link.
+    Xdp,
+    /// A tcx link.
+    Tcx,
+    /// The program of a filter of the clsact qdisc.
+    Clsact,
+}
+
+impl Pin {
+    pub(crate) const ALL: [Self; 3] = [Self::Xdp, Self::Tcx, Self::Clsact];
+
+    const fn suffix(self) -> &'static str {
+        match self {
+            Self::Xdp => "",
+            Self::Tcx => "_tcx",
+            Self::Clsact => "_clsact",
+        }
+    }
+}
 
 /// The pinned objects of one agent.
 #[derive(Debug, Clone)]
@@ -68,15 +92,22 @@ impl Pins {
         self.root.join("links")
     }
 
-    pub(crate) fn link(&self, ifindex: u32) -> PathBuf {
-        self.links().join(ifindex.to_string())
+    pub(crate) fn link(&self, ifindex: u32, pin: Pin) -> PathBuf {
+        self.links().join(format!("{ifindex}{}", pin.suffix()))
     }
 
-    /// The interfaces that have a pinned link.
-    pub(crate) fn pinned_links(&self) -> io::Result<Vec<u32>> {
-        let mut found = Vec::new();
+    /// What is pinned for an interface.
+    pub(crate) fn of(&self, ifindex: u32) -> impl Iterator<Item = Pin> {
+        Pin::ALL.into_iter().filter(move |pin| self.link(ifindex, *pin).exists())
+    }
+
+    /// The interfaces that have something pinned.
+    pub(crate) fn pinned_links(&self) -> io::Result<BTreeSet<u32>> {
+        let mut found = BTreeSet::new();
         for entry in fs::read_dir(self.links())? {
-            found.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
+            let name = entry?.file_name();
+            let index = name.to_str().and_then(|name| name.split('_').next());
+            found.extend(index.and_then(|index| index.parse::<u32>().ok()));
         }
         Ok(found)
     }

@@ -9,6 +9,7 @@ mod doubt;
 mod links;
 mod node;
 mod sightings;
+mod tc;
 
 use std::{
     fs,
@@ -101,21 +102,6 @@ fn lease_that_ran_out_starts_a_new_epoch() {
             lease["epoch"] == 2 && lease["state"] == "Held"
         });
         assert_eq!(state()["holds"], serde_json::json!(["192.0.2.100"]));
-    });
-}
-
-#[test]
-fn mode_changes_with_a_restart_and_the_reason_is_kept() {
-    in_namespace(|| {
-        let mut node = node_with_two_addresses();
-        node.start(&[]);
-        assert_eq!(state()["interfaces"][0]["attach"]["mode"], "Native");
-        node.end(Signal::SIGTERM);
-
-        node.start(&["--mode", "generic"]);
-
-        assert_eq!(state()["interfaces"][0]["attach"]["mode"], "Generic");
-        assert_eq!(state()["interfaces"][0]["attach"]["reason"], "forced by --mode generic");
     });
 }
 

@@ -23,6 +23,8 @@ pub enum Mode {
     Auto,
     /// In the driver.
     Native,
+    /// On tc ingress.
+    Tc,
     /// On socket buffers.
     Generic,
 }
@@ -33,6 +35,7 @@ impl Mode {
         match self {
             Self::Auto => "auto",
             Self::Native => "native",
+            Self::Tc => "tc",
             Self::Generic => "generic",
         }
     }

@@ -48,6 +48,11 @@ fn one_address_of_each_family_is_answered_natively() -> anyhow::Result<()> {
 }
 
 #[test]
+fn one_address_of_each_family_is_answered_by_tc() -> anyhow::Result<()> {
+    one_address_is_answered(Mode::Tc, "Tc")
+}
+
+#[test]
 fn one_address_of_each_family_is_answered_in_generic_mode() -> anyhow::Result<()> {
     one_address_is_answered(Mode::Generic, "Generic")
 }

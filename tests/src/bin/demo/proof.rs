@@ -99,8 +99,9 @@ impl Proof {
     fn answered_as_wanted(&self) -> bool {
         let Answerer::Xdp { node, mode } = &self.answerer else { return false };
         let wanted = match self.mode {
-            Mode::Auto => matches!(mode, AttachMode::Native | AttachMode::Generic),
+            Mode::Auto => *mode != AttachMode::None,
             Mode::Native => *mode == AttachMode::Native,
+            Mode::Tc => *mode == AttachMode::Tc,
             Mode::Generic => *mode == AttachMode::Generic,
         };
         wanted && *node == self.holder
@@ -162,6 +163,7 @@ fn attach_mode(stage: &Stage, node: &str) -> anyhow::Result<AttachMode> {
 impl fmt::Display for Answerer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Xdp { node, mode: AttachMode::Tc } => write!(f, "tc on {node}"),
             Self::Xdp { node, mode } => write!(f, "XDP {} on {node}", format!("{mode:?}").to_lowercase()),
             Self::Kernel => f.write_str("kernel"),
             Self::Several(nodes) => write!(f, "several: {}", nodes.join(", ")),
