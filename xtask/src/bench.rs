@@ -1,13 +1,14 @@
 //! `bench` and `soak`: build the program that measures or tests, and run it as root.
 
-use std::{path::PathBuf, process::Command};
+use std::{ffi::OsString, path::PathBuf, process::Command};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::{Subcommand, ValueEnum};
 
 use crate::{
     ebpf,
     exit::{Passed, missing},
+    kube,
     metadata::Metadata,
     process, setup, suite,
     workspace::{ON_HOST, Workspace},
@@ -22,6 +23,9 @@ pub(crate) struct BenchArgs {
     /// Writes the figures to this file, too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// How many Services; of `kube` only.
+    #[arg(long, value_name = "NUMBER")]
+    services: Option<usize>,
     /// Further arguments of the program, after `--`.
     #[arg(last = true)]
     more: Vec<String>,
@@ -36,6 +40,8 @@ enum Bench {
     Agent,
     /// A controller's plan of 10,000 Services.
     Plan,
+    /// Controller and agent on a real API server with `--services` Services.
+    Kube,
 }
 
 impl Bench {
@@ -45,6 +51,7 @@ impl Bench {
             Self::Xdp => "bench-xdp",
             Self::Agent => "bench-agent",
             Self::Plan => "plan-bench",
+            Self::Kube => "bench-kube",
         }
     }
 }
@@ -90,8 +97,24 @@ pub(crate) fn bench(workspace: &Workspace, args: &BenchArgs) -> Result<Passed> {
         let json = std::path::absolute(json).context("the path of --json")?;
         arguments.extend(["--json".into(), json.to_str().context("the path of --json is not UTF-8")?.into()]);
     }
-    if args.what == Bench::Agent {
+    if let Some(services) = args.services {
+        if args.what != Bench::Kube {
+            bail!("--services is for `bench kube`");
+        }
+        arguments.extend(["--services".into(), services.to_string()]);
+    }
+    if matches!(args.what, Bench::Agent | Bench::Kube) {
         process::run(daemons(workspace).arg("--release"))?;
+    }
+    if args.what == Bench::Kube {
+        let programs = setup::kube(workspace, None)?;
+        let built = build(workspace, args.what.program(), &["--release"])?;
+        // sudo may clear the environment, so the variable goes on the command line.
+        let mut variable = OsString::from(format!("{}=", kube::PROGRAMS));
+        variable.push(programs);
+        let mut command = process::as_root("env")?;
+        process::run(command.current_dir(&workspace.root).arg(variable).arg(built).args(arguments))?;
+        return Ok(Passed::Whole);
     }
     run(workspace, args.what.program(), &arguments)
 }
@@ -106,15 +129,22 @@ pub(crate) fn soak(workspace: &Workspace, args: &SoakArgs) -> Result<Passed> {
             run(workspace, "soak-edits", more)
         }
         Soak::Frames => {
-            suite::run_alone(workspace, "lb-common", "random", ("HERALD_FRAMES", "10000000"))?;
-            suite::run_alone(workspace, "lb-tests-packet", "agree", ("HERALD_KERNEL_FRAMES", "100000"))?;
+            suite::run_alone(workspace, "lb-common", "random", &[("HERALD_FRAMES", "10000000".into())])?;
+            suite::run_alone(workspace, "lb-tests-packet", "agree", &[("HERALD_KERNEL_FRAMES", "100000".into())])?;
             Ok(Passed::Whole)
         }
         Soak::Bgp => {
-            suite::run_alone(workspace, "lb-bgp", "streams", ("HERALD_BGP_MESSAGES", "10000000"))?;
+            suite::run_alone(workspace, "lb-bgp", "streams", &[("HERALD_BGP_MESSAGES", "10000000".into())])?;
             Ok(Passed::Whole)
         }
-        Soak::Kube { version, more } => suite::kube(workspace, version.as_deref(), more),
+        Soak::Kube { version, more } => {
+            let passed = suite::kube(workspace, version.as_deref(), more)?;
+            // What is idle for two minutes in `test` is idle for ten.
+            let programs = setup::kube(workspace, version.as_deref())?;
+            let variables = [(kube::PROGRAMS, programs), ("HERALD_IDLE_SECONDS", "600".into())];
+            suite::run_alone(workspace, "lb-tests-kube", "idle", &variables)?;
+            Ok(passed)
+        }
     }
 }
 

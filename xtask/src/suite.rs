@@ -134,14 +134,24 @@ pub(crate) fn kube(workspace: &Workspace, version: Option<&str>, more: &[String]
     conclude(vec![one(workspace, Suite::Kube, &built, Some(&programs), more)?])
 }
 
-/// Runs one test program by itself, as root, with a variable that says how long it goes on.
-pub(crate) fn run_alone(workspace: &Workspace, package: &str, name: &str, variable: (&str, &str)) -> Result<()> {
+/// Runs one test program by itself, as root, with variables that say how long it goes on.
+pub(crate) fn run_alone(
+    workspace: &Workspace,
+    package: &str,
+    name: &str,
+    variables: &[(&str, OsString)],
+) -> Result<()> {
     let built = build(workspace)?;
     let test = built.iter().find(|test| test.is(package, name));
     let test = test.with_context(|| format!("{package} has no test {name}"))?;
-    // sudo clears the environment, so the variable goes on the command line.
+    // sudo clears the environment, so variables go on the command line.
     let mut command = process::as_root("env")?;
-    command.arg(format!("{}={}", variable.0, variable.1)).arg(&test.program).current_dir(&test.folder);
+    for (name, value) in variables {
+        let mut variable = OsString::from(format!("{name}="));
+        variable.push(value);
+        command.arg(variable);
+    }
+    command.arg(&test.program).current_dir(&test.folder);
     process::run(&mut command)
 }
 

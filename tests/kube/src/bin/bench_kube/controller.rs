@@ -1,0 +1,110 @@
+//! The controller that is measured.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use lb_tests::{
+    herald::{Metrics, program},
+    http,
+    lab::{Lab, Namespace, Process},
+};
+use lb_tests_kube::Plane;
+use serde_json::Value;
+
+pub(crate) const IDENTITY: &str = "controller";
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7481);
+/// Nothing takes longer, not even of ten thousand in a debug build.
+const LIMIT: Duration = Duration::from_secs(600);
+/// How often it is asked: often enough for the figures, and seldom enough to cost nothing.
+const PAUSE: Duration = Duration::from_millis(10);
+
+pub(crate) struct Controller {
+    process: Process,
+    namespace: Namespace,
+    pub(crate) started: Instant,
+}
+
+impl Controller {
+    pub(crate) fn start(lab: &Lab, plane: &Plane) -> anyhow::Result<Self> {
+        let mut command = lab.control.command(program("lb-controller"));
+        let listen = LISTEN.to_string();
+        command.arg("--kubeconfig").arg(plane.access(IDENTITY).kubeconfig()).args(["--listen", &listen]);
+        let log = plane.logs().join("lb-controller.log");
+        let started = Instant::now();
+        Ok(Self { process: Process::start("lb-controller", command, &log)?, namespace: lab.control.clone(), started })
+    }
+
+    /// Ends it as Kubernetes does.
+    pub(crate) fn end(mut self) -> anyhow::Result<()> {
+        let status = self.process.term(Duration::from_secs(30))?;
+        anyhow::ensure!(status.success(), "the controller ended with {status}");
+        Ok(())
+    }
+
+    /// Waits until so many writes of a kind were done.
+    pub(crate) fn wait_for_writes(&mut self, action: &str, wanted: usize) -> anyhow::Result<()> {
+        self.wait(&format!("{wanted} {action}"), |controller| Ok(controller.written(action)? >= wanted))
+    }
+
+    /// How many writes of a kind were done.
+    pub(crate) fn written(&self, action: &str) -> anyhow::Result<usize> {
+        let text = http::get(&self.namespace, LISTEN, "/metrics")?;
+        let labels = [("action", action), ("outcome", "done")];
+        let done = Metrics::read(&text).sum("herald_controller_steps_total", &labels).unwrap_or(0.0);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a counter")]
+        Ok(done as usize)
+    }
+
+    pub(crate) fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+        self.wait("the controller to be ready", |controller| {
+            Ok(http::get(&controller.namespace, LISTEN, "/readyz").is_ok())
+        })
+    }
+
+    /// Waits until it has planned as the leader.
+    pub(crate) fn wait_until_planned(&mut self) -> anyhow::Result<()> {
+        self.wait("the first pass", |controller| {
+            let state: Value = serde_json::from_str(&http::get(&controller.namespace, LISTEN, "/state")?)?;
+            Ok(state["passes"].as_u64().is_some_and(|passes| passes > 0))
+        })
+    }
+
+    /// `VmRSS` and `VmHWM`, in KiB.
+    pub(crate) fn memory(&self) -> anyhow::Result<(u64, u64)> {
+        Ok((status_kib(self.process.pid(), "VmRSS:")?, status_kib(self.process.pid(), "VmHWM:")?))
+    }
+
+    /// Processor time of the process so far (proc(5): `stat`, fields 14 and 15).
+    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.pid()))?;
+        // The name may have blanks in it.
+        let rest = stat.rsplit_once(") ").context("/proc/PID/stat has a name")?.1;
+        let ticks = rest.split(' ').skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+        // 100 a second on every machine that Linux runs on today (sysconf(3): _SC_CLK_TCK).
+        Ok(Duration::from_millis(ticks * 10))
+    }
+
+    fn wait(&mut self, what: &str, condition: impl Fn(&Self) -> anyhow::Result<bool>) -> anyhow::Result<()> {
+        let end = Instant::now() + LIMIT;
+        loop {
+            self.process.must_run()?;
+            // It may not listen yet.
+            if condition(self).unwrap_or(false) {
+                return Ok(());
+            }
+            anyhow::ensure!(Instant::now() < end, "waited {LIMIT:?} for {what}\n{}", self.process.log_tail());
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
+
+/// A line of `/proc/PID/status` in KiB.
+pub(crate) fn status_kib(pid: u32, name: &str) -> anyhow::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name}"))?;
+    line.trim().trim_end_matches(" kB").parse().with_context(|| format!("{name} {line}"))
+}
