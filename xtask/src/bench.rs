@@ -40,6 +40,8 @@ enum Bench {
     Agent,
     /// A controller's plan of 10,000 Services.
     Plan,
+    /// How long an address goes unanswered when its holder fails or is to go, over many runs.
+    Failover,
     /// Controller and agent on a real API server with `--services` Services.
     Kube,
 }
@@ -51,6 +53,7 @@ impl Bench {
             Self::Xdp => "bench-xdp",
             Self::Agent => "bench-agent",
             Self::Plan => "plan-bench",
+            Self::Failover => "bench-failover",
             Self::Kube => "bench-kube",
         }
     }
@@ -103,7 +106,7 @@ pub(crate) fn bench(workspace: &Workspace, args: &BenchArgs) -> Result<Passed> {
         }
         arguments.extend(["--services".into(), services.to_string()]);
     }
-    if matches!(args.what, Bench::Agent | Bench::Kube) {
+    if matches!(args.what, Bench::Agent | Bench::Failover | Bench::Kube) {
         process::run(daemons(workspace).arg("--release"))?;
     }
     if args.what == Bench::Kube {

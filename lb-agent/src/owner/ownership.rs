@@ -485,6 +485,9 @@ impl Owner {
     pub(super) async fn drain(&mut self) {
         let end = clock::monotonic() + DRAIN;
         self.deciding.draining = true;
+        self.schedule.retain(|_| false);
+        let errors = self.tables.waive_claims();
+        self.report(errors);
         loop {
             self.pass().await;
             let someone = self.deciding.readings.values().any(|reading| *reading == Reading::Up);

@@ -7,6 +7,7 @@ use super::{
     input::{Conflict, Input, Reading, Says, Sighting},
     machine::Machine,
     output::Output,
+    own::Stage,
     place::{Place, State, Stranger},
     rules::Rule,
     table::Happened,
@@ -204,7 +205,9 @@ impl Context<'_> {
         }
         self.counters.claims_heard += 1;
         let mine = self.world.segment(place.key.segment).map(|segment| segment.mac);
-        let tie = self.now < hold.announced_at + timing.tie && mine.is_some_and(|mine| mine < mac);
+        // Who drains said "take it from me", and keeps nothing.
+        let leaves = self.world.own.stage() == Stage::Draining;
+        let tie = !leaves && self.now < hold.announced_at + timing.tie && mine.is_some_and(|mine| mine < mac);
         if !tie {
             self.lose_to(place, node);
         }

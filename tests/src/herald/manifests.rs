@@ -11,9 +11,13 @@ use std::{
 };
 
 use anyhow::Context as _;
-use k8s_openapi::api::core::v1::Service;
-use lb_api::{LoadBalancerNode, VirtualIP, VirtualIPSpec, virtual_ip::name_of};
-use lb_store::{Directory, Key, Listing, Reflector, Store, Writer};
+use jiff::Timestamp;
+use k8s_openapi::{api::core::v1::Service, apimachinery::pkg::apis::meta::v1::Time};
+use lb_api::{
+    LoadBalancerNode, VirtualIP, VirtualIPSpec,
+    virtual_ip::{Phase, name_of},
+};
+use lb_store::{Directory, Key, Listing, Preconditions, Reflector, Store, Writer};
 use tokio::runtime::Runtime;
 
 /// The folder.
@@ -164,6 +168,30 @@ impl StandIn {
         let vip = VirtualIP::new(&name_of(address), spec);
         self.runtime.block_on(self.store.create(&vip)).with_context(|| format!("create VirtualIP {address}"))?;
         Ok(())
+    }
+
+    /// Releases an address: every node that sees it lets it go.
+    pub fn release(&self, address: IpAddr) -> anyhow::Result<()> {
+        let failed = || format!("release VirtualIP {address}");
+        let mut object = self.get(address).with_context(failed)?;
+        object.spec.phase = Phase::Released;
+        object.spec.released_at = Some(Time(Timestamp::now()));
+        self.runtime.block_on(self.store.update(&object)).with_context(failed)?;
+        Ok(())
+    }
+
+    /// Takes an address's object away. An agent that has not seen it released keeps the address for a minute.
+    pub fn delete(&self, address: IpAddr) -> anyhow::Result<()> {
+        let failed = || format!("delete VirtualIP {address}");
+        let object = self.get(address).with_context(failed)?;
+        let (key, judged) = (Key { namespace: String::new(), name: name_of(address) }, Preconditions::of(&object));
+        self.runtime.block_on(self.store.delete::<VirtualIP>(&key, &judged)).with_context(failed)?;
+        Ok(())
+    }
+
+    fn get(&self, address: IpAddr) -> anyhow::Result<VirtualIP> {
+        let key = Key { namespace: String::new(), name: name_of(address) };
+        self.runtime.block_on(self.store.get(&key))?.context("it does not exist")
     }
 }
 

@@ -21,6 +21,14 @@ impl Tables {
         }
     }
 
+    /// This node gives way to every claim from now on, however short ago it claimed an address itself.
+    pub(crate) fn waive_claims(&mut self) -> Vec<anyhow::Error> {
+        let claimed = self.entries.iter().filter(|(_, entry)| entry.keep_until > 0);
+        let waived: Vec<(EntryKey, Entry)> =
+            claimed.map(|(key, entry)| (*key, Entry { keep_until: 0, ..*entry })).collect();
+        waived.into_iter().filter_map(|(key, entry)| self.write_entry(key, entry).err()).collect()
+    }
+
     /// Whether an entry of this generation and epoch is the one that stands now.
     pub(crate) fn is_present(&self, key: EntryKey, generation: u32, epoch: u16) -> bool {
         self.entries.get(&key).is_some_and(|entry| (entry.generation, entry.epoch) == (generation, epoch))

@@ -208,3 +208,18 @@ fn moves_of_an_address_stay_below_what_a_fabric_calls_a_duplicate() {
     assert_eq!(takes, 1, "there and back, twice, is four");
     assert_eq!(node.holding(1), Err(WhyNot::Capped));
 }
+
+#[test]
+fn node_that_drains_gives_way_to_every_claim_however_short_ago_it_claimed() {
+    let mut node = Node1::ready("a");
+    node.rank(1, &["a", "b"]);
+    node.pass(ms(70));
+    assert!(node.holds(1));
+
+    node.input(Input::Drain(true));
+    node.poll();
+    node.claim("b", 1);
+    node.poll();
+
+    assert_eq!(node.holding(1), Err(WhyNot::Draining));
+}
