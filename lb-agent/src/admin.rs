@@ -10,11 +10,12 @@ use axum::{
     response::IntoResponse,
     routing::get,
 };
+use lb_bfd::initiator::Reading;
 use prometheus::{Registry, TextEncoder};
 use serde_json::json;
 use tokio::{net::TcpListener, sync::watch};
 
-use crate::{clock, view::View};
+use crate::{clock, liveness::Whom, metrics, view::View};
 
 /// A loop that has not ended a pass for this long is stuck; a pass is due every second.
 const STUCK: Duration = Duration::from_secs(5);
@@ -76,6 +77,7 @@ async fn ready(State(shown): State<Shown>) -> impl IntoResponse {
 
 async fn state(State(shown): State<Shown>) -> impl IntoResponse {
     let view = shown.view.borrow().clone();
+    let peer = |((segment, node), reading): (&Whom, &Reading)| json!({ "node": node, "segment": segment, "state": metrics::ownership::state(*reading) });
     Json(json!({
         "manifests": &*view.manifests,
         "passes": view.passes,
@@ -83,6 +85,7 @@ async fn state(State(shown): State<Shown>) -> impl IntoResponse {
         "holds": view.held.iter().map(|held| held.address).collect::<Vec<_>>(),
         "entries": view.entries,
         "interfaces": &*view.interfaces,
+        "peers": view.peers.iter().map(peer).collect::<Vec<_>>(),
         "announcing": view.announcing,
         "problems": &*view.problems,
         "ready": view.ready,

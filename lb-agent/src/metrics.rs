@@ -1,5 +1,7 @@
 //! Prometheus metrics: read from the kernel's counters and the view when they are asked for.
 
+pub(crate) mod ownership;
+
 use anyhow::Context;
 use aya::maps::{Map, MapData, PerCpuArray};
 use lb_api::node::LeaseState;
@@ -118,6 +120,7 @@ fn families(view: &View) -> prometheus::Result<Vec<MetricFamily>> {
         families.extend(counter.collect());
     }
     families.extend(events(&view.counters.events)?.collect());
+    families.extend(ownership::families(view)?);
     let durations = [
         ("herald_agent_pass_seconds", "How long the last pass took.", view.pass_took),
         ("herald_agent_plan_seconds", "How long the last pass took that planned anew.", view.plan_took),

@@ -4,8 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use lb_api::node::{Interface, LeaseState};
 use lb_common::{event::Kind, lease::Millis};
-use lb_plan::agent::Held;
+use lb_plan::{agent::Held, ownership};
 use serde::Serialize;
+
+use crate::liveness::Readings;
 
 /// The agent after a pass. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +32,10 @@ pub(crate) struct View {
     /// Every interface that is up has the program, and the lease is held.
     pub(crate) ready: bool,
     pub(crate) counters: Counters,
+    /// What the ownership machine has counted.
+    pub(crate) ownership: Arc<ownership::Counters>,
+    /// What is known of other nodes, by segment.
+    pub(crate) peers: Arc<Readings>,
 }
 
 /// The lease as shown.

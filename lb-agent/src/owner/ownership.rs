@@ -101,6 +101,11 @@ impl Deciding {
         })
     }
 
+    /// What is known of other nodes; the value that is shown, if it is the same.
+    pub(super) fn shown_readings(&self, shown: &Arc<Readings>) -> Arc<Readings> {
+        if **shown == self.readings { Arc::clone(shown) } else { Arc::new(self.readings.clone()) }
+    }
+
     /// The hardware address by which the machine knows the station that has this one.
     fn canonical(&self, segment: SegmentId, mac: Mac) -> Mac {
         let of = |peer: &&Peer| peer.macs.contains(&(segment, mac));

@@ -180,6 +180,8 @@ impl Owner {
             announcing: self.schedule.len(),
             ready: held && self.attachments.complete(),
             counters: self.seen.counters,
+            ownership: Arc::new(self.deciding.machine.counters().clone()),
+            peers: self.deciding.shown_readings(&self.view.peers),
             ..self.view.clone()
         };
         self.published.send_replace(self.view.clone());
