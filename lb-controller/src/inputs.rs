@@ -9,8 +9,10 @@ use k8s_openapi::api::{
     events::v1::Event,
 };
 use lb_api::{ConfigurationState, IPAddressPool, L2Advertisement, MetalLoadBalancerClass, VirtualIP};
-use lb_plan::controller::{Change, Changes, Configuration, Doubt, Doubts, Snapshot};
+use lb_plan::controller::{BgpObjects, Change, Changes, Configuration, Doubt, Doubts, Snapshot};
 use lb_store::{Listing, Object, Reflector, Set, Stopped, Store};
+
+use crate::announced::Announced;
 
 /// All kinds.
 pub(crate) struct Inputs {
@@ -24,6 +26,7 @@ pub(crate) struct Inputs {
     states: Reflector<ConfigurationState>,
     namespaces: Reflector<Namespace>,
     slices: Reflector<EndpointSlice>,
+    announced: Announced,
     configuration: Configuration,
 }
 
@@ -40,6 +43,7 @@ impl Inputs {
             states: store.reflect(),
             namespaces: store.reflect(),
             slices: store.reflect(),
+            announced: Announced::new(store),
             configuration,
         }
     }
@@ -55,7 +59,8 @@ impl Inputs {
         self.advertisements.ready().await?;
         self.states.ready().await?;
         self.namespaces.ready().await?;
-        self.slices.ready().await
+        self.slices.ready().await?;
+        self.announced.ready().await
     }
 
     /// Waits until any kind has changed. Several changes may be one.
@@ -71,6 +76,7 @@ impl Inputs {
             changed = self.states.changed() => changed,
             changed = self.namespaces.changed() => changed,
             changed = self.slices.changed() => changed,
+            changed = self.announced.changed() => changed,
         }
     }
 
@@ -87,6 +93,7 @@ impl Inputs {
             self.states.current().digest == digest,
             self.namespaces.current().digest == digest,
             self.slices.current().digest == digest,
+            self.announced.are_of(&digest),
         ];
         same.into_iter().all(|same| same).then_some(digest)
     }
@@ -104,6 +111,7 @@ impl Inputs {
             states: self.states.current(),
             namespaces: self.namespaces.current(),
             slices: self.slices.current(),
+            bgp: self.announced.current(),
         }
     }
 
@@ -135,6 +143,7 @@ impl Inputs {
             configuration_states: objects(&seen.states),
             namespaces: objects(&seen.namespaces),
             endpoint_slices: objects(&seen.slices),
+            bgp: seen.bgp.clone(),
             configuration: self.configuration.clone(),
             refused,
             now,
@@ -155,6 +164,7 @@ pub(crate) struct Seen {
     states: Arc<Listing<ConfigurationState>>,
     namespaces: Arc<Listing<Namespace>>,
     slices: Arc<Listing<EndpointSlice>>,
+    bgp: BgpObjects,
 }
 
 impl Seen {
@@ -165,6 +175,7 @@ impl Seen {
             is_same(&earlier.classes, &self.classes),
             is_same(&earlier.advertisements, &self.advertisements),
             is_same(&earlier.namespaces, &self.namespaces),
+            earlier.bgp == self.bgp,
         ];
         let certain =
             [self.services.doubtful.is_empty(), self.virtual_ips.doubtful.is_empty(), self.pools.doubtful.is_empty()];

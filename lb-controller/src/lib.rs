@@ -1,6 +1,6 @@
 //! The controller: sees what there is, plans, writes.
 //!
-//! `args` says how it is started, `app` puts it together, `passes` is the loop, `inputs` what it looks at,
+//! `args` says how it is started, `app` puts it together, `passes` is the loop, `inputs` and `announced` what it looks at,
 //! `apply` what it writes, `leader` whether it may, `view` what it shows, `admin` and `metrics` to whom,
 //! `webhook` what it says to who is about to write.
 //!
@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod announced;
 mod app;
 mod apply;
 mod args;

@@ -16,7 +16,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use axum::{Router, body::Bytes, extract::State, http::header, response::IntoResponse, routing::post};
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::core::v1::{Namespace, Node};
 use lb_api::{IPAddressPool, L2Advertisement, MetalLoadBalancerClass, VirtualIP};
 use lb_plan::controller::{Configuration, Snapshot};
 use lb_store::{Listing, Object, Reflector, Store};
@@ -25,7 +25,7 @@ use tokio::net::TcpListener;
 pub(crate) use keeper::{Keeper, Settings};
 pub(crate) use tls::Served;
 
-use crate::{listen, metrics::WebhookMetrics};
+use crate::{announced::Announced, listen, metrics::WebhookMetrics};
 
 /// What a question is judged by.
 #[derive(Clone)]
@@ -35,6 +35,8 @@ pub(crate) struct Judge {
     advertisements: Reflector<L2Advertisement>,
     virtual_ips: Reflector<VirtualIP>,
     namespaces: Reflector<Namespace>,
+    nodes: Reflector<Node>,
+    announced: Announced,
     configuration: Configuration,
     metrics: WebhookMetrics,
 }
@@ -48,6 +50,8 @@ impl Judge {
             advertisements: store.reflect(),
             virtual_ips: store.reflect(),
             namespaces: store.reflect(),
+            nodes: store.reflect(),
+            announced: Announced::new(store),
             configuration,
             metrics,
         }
@@ -61,6 +65,8 @@ impl Judge {
             l2_advertisements: objects(&self.advertisements)?,
             virtual_ips: objects(&self.virtual_ips)?,
             namespaces: objects(&self.namespaces)?,
+            nodes: objects(&self.nodes)?,
+            bgp: self.announced.synced()?,
             configuration: self.configuration.clone(),
             ..Snapshot::default()
         })

@@ -105,6 +105,15 @@ pub struct Problem {
     pub field: String,
     /// What is wrong and what would be right.
     pub message: String,
+    /// Whether it may pass by itself: what is missing may be on its way, in the same folder or the next one.
+    pub may_pass: bool,
+}
+
+impl Problem {
+    /// That something which is referred to is not there.
+    pub(crate) fn passing(self) -> Self {
+        Self { may_pass: true, ..self }
+    }
 }
 
 #[cfg(test)]

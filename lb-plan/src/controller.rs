@@ -101,7 +101,7 @@ pub struct Snapshot {
 }
 
 /// The objects of BGP.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct BgpObjects {
     /// All BGPPeers.
     pub peers: Vec<Arc<BGPPeer>>,

@@ -97,6 +97,9 @@ fn change(request: &Request) -> serde_json::Result<Option<Change>> {
         ("metallb.io", "IPAddressPool") => Subject::Pool(decode(tree)?),
         ("metallb.io", "L2Advertisement") => Subject::Advertisement(decode(tree)?),
         ("metallb.io", "Community") => Subject::Community(decode(tree)?),
+        ("metallb.io", "BGPPeer") => Subject::Peer(decode(tree)?),
+        ("metallb.io", "BGPAdvertisement") => Subject::BgpAdvertisement(decode(tree)?),
+        ("metallb.io", "BFDProfile") => Subject::Profile(decode(tree)?),
         ("network.deckhouse.io", "MetalLoadBalancerClass") => Subject::Class(decode(tree)?),
         _ => return Ok(None),
     };

@@ -201,6 +201,7 @@ impl Planner {
                 kind: "Service",
                 name: name.to_string(),
                 field: "metadata.labels".into(),
+                may_pass: false,
                 message: format!(
                     "{}: advertisements `{}` and `{}` have conflicting LOCAL_PREF ({} vs {}), and both select the \
                      Service: write one local preference, or let one of them select it; it is not announced",

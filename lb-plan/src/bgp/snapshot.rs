@@ -48,7 +48,7 @@ pub struct Snapshot {
 }
 
 /// Deckhouse's kinds for BGP.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Deckhouse {
     /// All MetalLoadBalancerPools.
     pub pools: Vec<Arc<MetalLoadBalancerPool>>,

@@ -42,7 +42,13 @@ impl Origin {
 
     /// What is wrong with a field, which is named as MetalLB names it.
     pub(crate) fn problem(&self, field: &str, message: impl Into<String>) -> Problem {
-        Problem { kind: self.kind, name: self.name.clone(), field: self.field(field), message: message.into() }
+        Problem {
+            kind: self.kind,
+            name: self.name.clone(),
+            field: self.field(field),
+            message: message.into(),
+            may_pass: false,
+        }
     }
 
     fn field(&self, field: &str) -> String {

@@ -14,7 +14,10 @@ use std::{
 };
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use lb_api::{Community, IPAddressPool, L2Advertisement, MetalLoadBalancerClass, validate, virtual_ip::Family};
+use lb_api::{
+    BFDProfile, BGPAdvertisement, BGPPeer, Community, IPAddressPool, L2Advertisement, MetalLoadBalancerClass, validate,
+    virtual_ip::Family,
+};
 
 use super::{
     Configuration, Snapshot,
@@ -36,7 +39,15 @@ pub enum Subject {
     Advertisement(Box<L2Advertisement>),
     /// A Community.
     Community(Box<Community>),
+    /// A BGPPeer.
+    Peer(Box<BGPPeer>),
+    /// A BGPAdvertisement.
+    BgpAdvertisement(Box<BGPAdvertisement>),
+    /// A BFDProfile.
+    Profile(Box<BFDProfile>),
 }
+
+mod announced;
 
 /// What somebody is about to do.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,20 +81,18 @@ pub fn judge(snapshot: &Snapshot, change: &Change) -> Verdict {
     }
     if let Change::Put(subject) = change {
         verdict.refused.extend(misplaced(subject, &snapshot.configuration));
-        match subject {
-            Subject::Community(object) => {
-                verdict.refused.extend(validate::community(object).iter().map(ToString::to_string));
-            }
-            Subject::Pool(_) | Subject::Class(_) | Subject::Advertisement(_) => {}
-        }
     }
     let after = changed(snapshot, change);
+    announced::judge(snapshot, &after, change, &mut verdict);
+    if subject.is_of_bgp() {
+        return verdict;
+    }
     let (old, new) = (Inventory::read(&snapshot.virtual_ips), Inventory::read(&after.virtual_ips));
     let (before, after) = (Cluster::read(snapshot, &old), Cluster::read(&after, &new));
     match change {
         Change::Put(Subject::Advertisement(object)) => advertised(object, &after, &mut verdict),
         Change::Put(subject @ (Subject::Pool(_) | Subject::Class(_))) => put(subject, &before, &after, &mut verdict),
-        Change::Put(Subject::Community(_)) | Change::Delete(_) => {}
+        Change::Put(_) | Change::Delete(_) => {}
     }
     verdict.warnings.extend(lost(&before, &after, &old));
     verdict
@@ -99,7 +108,12 @@ fn put(subject: &Subject, before: &Cluster<'_>, after: &Cluster<'_>, verdict: &m
         if reason != Reason::Overlap && reference == me {
             match subject {
                 Subject::Pool(_) => verdict.refused.push(text),
-                Subject::Class(_) | Subject::Advertisement(_) | Subject::Community(_) => verdict.warnings.push(text),
+                Subject::Class(_)
+                | Subject::Advertisement(_)
+                | Subject::Community(_)
+                | Subject::Peer(_)
+                | Subject::BgpAdvertisement(_)
+                | Subject::Profile(_) => verdict.warnings.push(text),
             }
         }
     }
@@ -143,6 +157,9 @@ fn misplaced(subject: &Subject, configuration: &Configuration) -> Option<String>
         Subject::Pool(object) => &object.metadata,
         Subject::Advertisement(object) => &object.metadata,
         Subject::Community(object) => &object.metadata,
+        Subject::Peer(object) => &object.metadata,
+        Subject::BgpAdvertisement(object) => &object.metadata,
+        Subject::Profile(object) => &object.metadata,
         Subject::Class(_) => return None,
     };
     let right = &configuration.namespace;
@@ -165,7 +182,12 @@ fn changed(snapshot: &Snapshot, change: &Change) -> Snapshot {
         Subject::Pool(object) => replace(&mut after.ip_address_pools, object, is_put, |one| &one.metadata),
         Subject::Class(object) => replace(&mut after.classes, object, is_put, |one| &one.metadata),
         Subject::Advertisement(object) => replace(&mut after.l2_advertisements, object, is_put, |one| &one.metadata),
-        Subject::Community(_) => {}
+        Subject::Community(object) => replace(&mut after.bgp.communities, object, is_put, |one| &one.metadata),
+        Subject::Peer(object) => replace(&mut after.bgp.peers, object, is_put, |one| &one.metadata),
+        Subject::BgpAdvertisement(object) => {
+            replace(&mut after.bgp.advertisements, object, is_put, |one| &one.metadata);
+        }
+        Subject::Profile(object) => replace(&mut after.bgp.profiles, object, is_put, |one| &one.metadata),
     }
     after
 }
@@ -185,7 +207,11 @@ fn reference(subject: &Subject, configuration: &Configuration) -> String {
         Subject::Pool(object) => {
             format!("{}/{}", configuration.namespace, object.metadata.name.as_deref().unwrap_or_default())
         }
-        Subject::Advertisement(_) | Subject::Community(_) => String::new(),
+        Subject::Advertisement(_)
+        | Subject::Community(_)
+        | Subject::Peer(_)
+        | Subject::BgpAdvertisement(_)
+        | Subject::Profile(_) => String::new(),
     }
 }
 

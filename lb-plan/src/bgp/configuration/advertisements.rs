@@ -15,9 +15,12 @@ pub(in crate::bgp) fn read(
 ) -> (Option<Advertisement>, Vec<Problem>) {
     let spec = &source.object.spec;
     let mut problems = Vec::new();
-    let mut tell = |field: String, message: String| problems.push(source.origin.problem(&field, message));
+    let mut tell = |field: String, message: String, is_missing: bool| {
+        let problem = source.origin.problem(&field, message);
+        problems.push(if is_missing { problem.passing() } else { problem });
+    };
     let (settings, own) = bgp_advertisement_settings(&source.object);
-    own.into_iter().for_each(|problem| tell(problem.field, problem.message));
+    own.into_iter().for_each(|problem| tell(problem.field, problem.message, false));
     let attributes = settings.as_ref().and_then(|settings| attributes(settings, context, &mut tell));
     for (index, pool) in spec.ip_address_pools.iter().enumerate() {
         if !context.sources.pools.contains_key(pool) {
@@ -25,13 +28,13 @@ pub(in crate::bgp) fn read(
                 true => format!("there is no IPAddressPool `{pool}` in namespace {}", context.namespace),
                 false => format!("there is no MetalLoadBalancerPool `{pool}`"),
             };
-            tell(format!("spec.ipAddressPools[{index}]"), message);
+            tell(format!("spec.ipAddressPools[{index}]"), message, true);
         }
     }
     for (index, peer) in spec.peers.iter().enumerate() {
         if !context.sources.peers.iter().any(|known| known.name == *peer) {
             let message = format!("there is no BGPPeer `{peer}` in namespace {}", context.namespace);
-            tell(format!("spec.peers[{index}]"), message);
+            tell(format!("spec.peers[{index}]"), message, true);
         }
     }
     let Some((settings, attributes)) = settings.zip(attributes) else { return (None, problems) };
@@ -55,7 +58,7 @@ pub(in crate::bgp) fn read(
                      aggregation length for addresses {} of IPAddressPool `{name}`: write {shortest} or more",
                     range_text(range)
                 );
-                tell(field.to_owned(), message);
+                tell(field.to_owned(), message, false);
             }
         }
     }
@@ -66,7 +69,7 @@ pub(in crate::bgp) fn read(
 fn attributes(
     settings: &AdvertisementSettings,
     context: &Context<'_>,
-    tell: &mut impl FnMut(String, String),
+    tell: &mut impl FnMut(String, String, bool),
 ) -> Option<Attributes> {
     let mut attributes = Attributes { local_pref: settings.local_pref, ..Attributes::default() };
     let mut is_complete = true;
@@ -81,7 +84,7 @@ fn attributes(
                      large:64512:1:2, or add the name to a Community in namespace {}",
                     community.text, context.namespace
                 );
-                tell(format!("spec.communities[{}]", community.index), message);
+                tell(format!("spec.communities[{}]", community.index), message, true);
             }
         }
     }

@@ -18,8 +18,13 @@ pub(in crate::bgp) fn read(objects: &[Arc<Community>]) -> (Aliases, Vec<Problem>
     let mut owners: BTreeMap<&str, &str> = BTreeMap::new();
     for object in objects {
         let owner = object.metadata.name.as_deref().unwrap_or_default();
-        let told =
-            |field: String, message: String| Problem { kind: "Community", name: owner.to_owned(), field, message };
+        let told = |field: String, message: String| Problem {
+            kind: "Community",
+            name: owner.to_owned(),
+            field,
+            message,
+            may_pass: false,
+        };
         problems.extend(validate::community(object).into_iter().map(|problem| told(problem.field, problem.message)));
         for (index, alias) in object.spec.communities.iter().enumerate() {
             let (Ok(value), false) = (parse_community(&alias.value), alias.name.trim().is_empty()) else { continue };

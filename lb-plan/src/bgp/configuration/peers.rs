@@ -76,7 +76,7 @@ fn password(source: &PeerSource, context: &Context<'_>, problems: &mut Vec<Probl
     match content(secret, context) {
         Ok(password) => Some(Some(password)),
         Err(Some(message)) => {
-            problems.push(problem(source, field, message));
+            problems.push(problem(source, field, message).passing());
             None
         }
         // Whoever cannot read Secrets does not judge them.
@@ -102,7 +102,7 @@ fn bfd(source: &PeerSource, context: &Context<'_>, problems: &mut Vec<Problem>) 
             "there is no BFDProfile `{name}` in namespace {}: make it, or leave this out; the session has no BFD",
             context.namespace
         );
-        problems.push(problem(source, field, message));
+        problems.push(problem(source, field, message).passing());
         return None;
     };
     let (settings, wrong) = bfd_settings(&profile.object);

@@ -55,9 +55,7 @@ fn configure(
     peers: &BTreeMap<&str, &MetalLoadBalancerBGPPeer>,
 ) {
     let name = configuration.metadata.name.clone().unwrap_or_default();
-    let mut tell = |field: String, message: String| {
-        sources.problems.push(Problem { kind: CONFIGURATION, name: name.clone(), field, message });
-    };
+    let mut tell = |field: String, message: String| sources.problems.push(problem(&name, field, message));
     if configuration.spec.mode != "BGP" {
         tell("spec.mode".into(), format!("`{}` is unknown: write `BGP`", configuration.spec.mode));
         return;
@@ -178,7 +176,7 @@ fn advertise(
         if advertisement.pool_names.is_empty() {
             let field = format!("spec.advertisements[{index}].poolNames");
             let message = "is empty: name the MetalLoadBalancerPools to announce".into();
-            sources.problems.push(Problem { kind: CONFIGURATION, name: name.clone(), field, message });
+            sources.problems.push(problem(&name, field, message));
             continue;
         }
         let none = PoolAdvertisementBgp::default();
@@ -204,6 +202,10 @@ fn advertise(
         let object = Arc::new(BGPAdvertisement::new(&own, spec));
         sources.advertisements.push(AdvertisementSource { name: own, origin, object });
     }
+}
+
+fn problem(name: &str, field: String, message: String) -> Problem {
+    Problem { kind: CONFIGURATION, name: name.to_owned(), field, message, may_pass: false }
 }
 
 fn hosts(operator: &str, nodes: &[String]) -> LabelSelector {
