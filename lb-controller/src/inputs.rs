@@ -132,6 +132,7 @@ impl Inputs {
                 ip_address_pools: doubt(&seen.pools),
                 l2_advertisements: doubt(&seen.advertisements),
                 namespaces: doubt(&seen.namespaces),
+                endpoint_slices: doubt(&seen.slices),
             },
             services: objects(&seen.services),
             nodes: objects(&seen.nodes),
@@ -177,8 +178,12 @@ impl Seen {
             is_same(&earlier.namespaces, &self.namespaces),
             earlier.bgp == self.bgp,
         ];
-        let certain =
-            [self.services.doubtful.is_empty(), self.virtual_ips.doubtful.is_empty(), self.pools.doubtful.is_empty()];
+        let certain = [
+            self.services.doubtful.is_empty(),
+            self.virtual_ips.doubtful.is_empty(),
+            self.pools.doubtful.is_empty(),
+            self.slices.doubtful.is_empty(),
+        ];
         others.into_iter().chain(certain).all(|holds| holds).then(|| Changes {
             services: changes(&earlier.services, &self.services),
             virtual_ips: changes(&earlier.virtual_ips, &self.virtual_ips),

@@ -16,7 +16,8 @@
 //!   either nothing is deleted: they may be on their way.
 //! * What a Service shows when Herald first sees it is adopted, outside pools and shared against the rules included.
 //! * A Service whose recorded class is gone keeps its addresses and their rankings as they are, and gets no more.
-//! * A Service or Node that may stand in a document that cannot be read counts as there.
+//! * A Service or Node that may stand in a document that cannot be read counts as there. While an EndpointSlice that was
+//!   made for a Service cannot be read, who is ranked for its addresses stays.
 //! * A pool whose entries are not all usable, or that is empty, takes no address from anybody. An address that a whole
 //!   and readable pool does not contain any more is given back and replaced: this is an edit that the controller has
 //!   seen, and judging it by the class alone gives the same result after a restart.
@@ -168,15 +169,25 @@ pub struct Doubts {
     pub l2_advertisements: Doubt,
     /// Namespaces.
     pub namespaces: Doubt,
+    /// EndpointSlices.
+    pub endpoint_slices: Doubt,
 }
 
 impl Doubts {
     /// Whether nothing is in doubt.
     pub fn is_none(&self) -> bool {
-        let Self { services, nodes, classes, virtual_ips, ip_address_pools, l2_advertisements, namespaces } = self;
-        [services, nodes, classes, virtual_ips, ip_address_pools, l2_advertisements, namespaces]
-            .into_iter()
-            .all(Doubt::is_empty)
+        let Self {
+            services,
+            nodes,
+            classes,
+            virtual_ips,
+            ip_address_pools,
+            l2_advertisements,
+            namespaces,
+            endpoint_slices,
+        } = self;
+        let first = [services, nodes, classes, virtual_ips].into_iter().all(Doubt::is_empty);
+        first && [ip_address_pools, l2_advertisements, namespaces, endpoint_slices].into_iter().all(Doubt::is_empty)
     }
 }
 
@@ -201,6 +212,12 @@ impl Doubt {
     /// Whether nothing is in doubt.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
+    }
+
+    /// Whether an object of that namespace may exist whose name was made of this one, as Kubernetes does it.
+    fn may_be_made_of(&self, namespace: &str, name: &str) -> bool {
+        let mut names = self.names.get(namespace).into_iter().flatten();
+        names.any(|other| other.strip_prefix(name).is_some_and(|rest| rest.starts_with('-')))
     }
 
     /// The cluster-scoped objects.

@@ -6,7 +6,7 @@ use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use lb_api::{
     VirtualIP, VirtualIPSpec,
-    virtual_ip::{Phase, name_of},
+    virtual_ip::{Claim, Phase, name_of},
 };
 
 use super::{
@@ -101,7 +101,10 @@ fn bound(vip: &Vip<'_>, hold: &Hold, cluster: &Cluster<'_>, rankings: &Rankings)
         // Advertisements that cannot be read may be what answers now, and so may the endpoints of a Service that shares.
         let of_class = !spec.pool.is_empty() && !spec.pool.contains('/');
         let unadvertised = !of_class && !cluster.snapshot.doubts.l2_advertisements.is_empty();
-        let doubtful = unadvertised || hold.holders.len() < hold.claims.len();
+        let is_unread =
+            |claim: &Claim| cluster.snapshot.doubts.endpoint_slices.may_be_made_of(&claim.namespace, &claim.name);
+        let unserved = hold.claims.iter().any(is_unread);
+        let doubtful = unadvertised || unserved || hold.holders.len() < hold.claims.len();
         if spec.nodes.is_empty() || !doubtful {
             spec.interfaces.clone_from(&ranked.interfaces);
             spec.nodes.clone_from(&ranked.nodes);

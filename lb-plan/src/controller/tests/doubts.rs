@@ -184,7 +184,7 @@ fn auto_of_pools_does_not_shrink_for_a_network_or_an_advertisement_that_is_away(
 }
 
 #[test]
-fn who_answers_stays_while_advertisements_or_sharers_are_in_doubt() {
+fn who_answers_stays_while_advertisements_endpoints_or_sharers_are_in_doubt() {
     // Adopted from outside of all pools: what answers is in an advertisement too.
     let mut world = World::with(3, &[]);
     world.classes.clear();
@@ -199,6 +199,24 @@ fn who_answers_stays_while_advertisements_or_sharers_are_in_doubt() {
     world.doubts.l2_advertisements.insert("metallb-system", "all");
     world.settle();
     assert_eq!(world.vip("203.0.113.7").expect("adopted").spec.nodes, before);
+
+    // What serves is in a slice that cannot be read.
+    let mut world = World::with(3, &["192.0.2.0/28"]);
+    world.service("web", |_| {});
+    world.endpoints("web", &[("node-1", true, true)]);
+    world.endpoints("other", &[("node-1", true, true)]);
+    world.settle();
+    let before = world.vip("192.0.2.0").expect("bound").spec.nodes.clone();
+    assert_eq!(before.len(), 3);
+    world.slices.remove(&("default".to_owned(), "web-1".to_owned()));
+    let gone = world.clone();
+    world.doubts.endpoint_slices.insert("default", "web-1");
+    world.settle();
+    assert_eq!(world.vip("192.0.2.0").expect("bound").spec.nodes, before);
+    let mut world = gone;
+    world.doubts.endpoint_slices.insert("default", "webs-1");
+    world.settle();
+    assert!(world.vip("192.0.2.0").expect("bound").spec.nodes.is_empty(), "that one is another Service's");
 
     // Of two who share one has the endpoints, and cannot be read.
     let mut world = World::with(3, &["192.0.2.0/28"]);
