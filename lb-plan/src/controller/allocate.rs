@@ -125,6 +125,7 @@ pub(super) fn allocate<'a>(
         losses: Vec::new(),
         cursors: HashMap::new(),
         released: None,
+        looked_at: HashMap::new(),
         shared: share::Register::default(),
         is_unsure: false,
     };
@@ -169,6 +170,8 @@ struct Ledger<'a> {
     cursors: HashMap<(PoolId, Family), Cursor>,
     /// The addresses in quarantine, the one that waits longest first; made when a pool is full.
     released: Option<Vec<usize>>,
+    /// How many of these need not be looked at again for a pool and family.
+    looked_at: HashMap<(PoolId, Family), usize>,
     shared: share::Register,
     is_unsure: bool,
 }

@@ -180,8 +180,8 @@ impl Ledger<'_> {
     }
 
     fn oldest_released(&mut self, pool: PoolId, family: Family) -> Option<usize> {
-        let listed = self.inventory.vips.iter().filter(|vip| !vip.is_bound()).count();
-        self.is_unsure |= self.cluster.rest.is_some_and(|rest| rest.released() > listed);
+        let listed = || self.inventory.vips.iter().filter(|vip| !vip.is_bound()).count();
+        self.is_unsure |= self.cluster.rest.is_some_and(|rest| rest.released() > listed());
         let waiting = match self.released.take() {
             Some(waiting) => waiting,
             None => {
@@ -191,13 +191,17 @@ impl Ledger<'_> {
                 waiting
             }
         };
-        let pool = self.cluster.pool(pool);
+        let (key, pool) = ((pool, family), self.cluster.pool(pool));
         let address = |position: usize| self.inventory.vips.get(position).map(|vip| vip.address);
         let fits = |&position: &usize| {
             let inside = |address| Family::of(address) == family && pool.is_some_and(|pool| pool.has(address));
             self.is_available(position) && address(position).is_some_and(inside)
         };
-        let found = waiting.iter().copied().find(fits);
+        // Nothing is released while a plan is made: who did not fit once never does.
+        let start = self.looked_at.get(&key).copied().unwrap_or(0);
+        let found = waiting.iter().enumerate().skip(start).find(|(_, position)| fits(position));
+        self.looked_at.insert(key, found.map_or(waiting.len(), |(index, _)| index));
+        let found = found.map(|(_, &position)| position);
         self.released = Some(waiting);
         found
     }
