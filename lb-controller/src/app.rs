@@ -11,7 +11,7 @@ use tokio::{
 use tracing::{error, info};
 
 use crate::{
-    Args, admin,
+    Args, admin, heap,
     leader::{Campaign, Leadership},
     metrics::Metrics,
     passes::Passes,
@@ -22,6 +22,7 @@ use crate::{
 
 /// Runs the controller. An error is logged once, with the whole chain.
 pub fn main(args: &Args) -> ExitCode {
+    heap::lean();
     let result = telemetry::init(args.log_format).and_then(|()| {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().context("start the runtime")?;

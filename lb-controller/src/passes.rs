@@ -28,6 +28,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
+    heap,
     inputs::{Inputs, Seen},
     leader::Leadership,
     metrics::Metrics,
@@ -71,6 +72,8 @@ pub(crate) struct Passes {
     /// What the planner remembers, and the term in which it was planned.
     planned: Option<(u64, Seen)>,
     planned_whole: Option<Instant>,
+    /// The heap has what the plan of the whole needed for a moment.
+    is_swollen: bool,
     counters: Counters,
 }
 
@@ -117,6 +120,7 @@ impl Passes {
             planner: Planner::default(),
             planned: None,
             planned_whole: None,
+            is_swollen: true,
             counters: Counters::default(),
         }
     }
@@ -139,6 +143,10 @@ impl Passes {
                 return Ok(());
             }
             self.tries = if pass.is_complete() { 0 } else { self.tries.saturating_add(1) };
+            if pass.is_settled() && std::mem::take(&mut self.is_swollen) {
+                // Nobody waits for it.
+                drop(tokio::task::spawn_blocking(heap::give_back));
+            }
             let wait = self.wait(pass.deadline);
             tokio::select! {
                 changed = self.inputs.changed() => changed?,
@@ -229,6 +237,7 @@ impl Passes {
         let (planner, plan) = planned.await.map_err(|_panicked| Stopped)?;
         self.planner = planner;
         self.planned_whole = Some(started);
+        self.is_swollen = true;
         self.metrics.planned("whole", started.elapsed(), plan.figures);
         Ok(plan)
     }

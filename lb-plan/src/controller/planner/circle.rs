@@ -11,7 +11,7 @@ use std::{
 
 use lb_api::{VirtualIP, service};
 
-use super::memory::{Memory, Name};
+use super::memory::{self, Memory, Name};
 use crate::controller::choice::shown_by;
 
 /// The most Services that are planned apart from the rest. More are planned sooner with it.
@@ -53,7 +53,7 @@ pub(super) fn around(memory: &Memory, seeds: Vec<Name>) -> Option<Circle> {
             waiting.extend(memory.shows(&address).cloned());
             if let Some(vip) = memory.vip(&address).filter(|_| !circle.vips.contains_key(&address)) {
                 let claims = vip.spec.claims.iter();
-                waiting.extend(claims.map(|claim| (claim.namespace.clone(), claim.name.clone())));
+                waiting.extend(claims.map(|claim| memory::name(&claim.namespace, &claim.name)));
                 circle.vips.insert(address, Arc::clone(vip));
             }
         }

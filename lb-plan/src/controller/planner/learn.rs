@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::memory::Name;
+use super::memory::{self, Name};
 use crate::controller::{
     Findings,
     allocate::{Fate, Home, Place},
@@ -55,7 +55,7 @@ impl Findings<'_, '_> {
 
 pub(super) fn learn(findings: &Findings<'_, '_>) -> Learnt {
     let name = |service: usize| {
-        findings.claimants.get(service).map(|claimant| (claimant.namespace.to_owned(), claimant.name.to_owned()))
+        findings.claimants.get(service).map(|claimant| memory::name(claimant.namespace, claimant.name))
     };
     let mut learnt = Learnt::default();
     for (service, claimant) in findings.claimants.iter().enumerate() {

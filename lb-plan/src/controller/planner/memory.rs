@@ -10,30 +10,32 @@ use std::{
 };
 
 use jiff::Timestamp;
-use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice, events::v1::Event};
-use kube::Resource;
-use lb_api::{
-    ConfigurationState, IPAddressPool, VirtualIP, service,
-    virtual_ip::{Family, Phase},
-};
+use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
+use lb_api::VirtualIP;
 
-use super::{Change, Changes, circle::Circle, learn::Learnt};
+use super::{circle::Circle, learn::Learnt};
 use crate::controller::{
     Figures, Snapshot,
-    choice::shown_by,
-    cluster::{NodeSet, service_of},
-    event,
+    cluster::NodeSet,
     rank::{Others, is_over_bound},
 };
 
-/// A Service's namespace and name.
-pub(in crate::controller) type Name = (String, String);
+mod objects;
+
+/// A Service's namespace and name. Kept once, wherever it stands.
+pub(in crate::controller) type Name = Arc<(String, String)>;
+
+pub(in crate::controller) fn name(namespace: &str, name: &str) -> Name {
+    Arc::new((namespace.to_owned(), name.to_owned()))
+}
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(in crate::controller) struct Memory {
     /// Without the kinds that are kept below.
     base: Snapshot,
+    /// Every name that stands below, and some that stood there.
+    names: HashSet<Name>,
     services: HashMap<Name, Arc<Service>>,
     /// By sharing key.
     sharers: HashMap<String, BTreeSet<Name>>,
@@ -48,7 +50,8 @@ pub(in crate::controller) struct Memory {
     /// By the Service, then by their own names.
     slices: HashMap<Name, BTreeMap<String, Arc<EndpointSlice>>>,
     slice_count: usize,
-    told: HashSet<Name>,
+    /// Namespace, `/` and name.
+    told: HashSet<Box<str>>,
     domains: Vec<Domain>,
     domain_numbers: HashMap<NodeSet, usize>,
     /// Where the groups of a Service are: domain and primary.
@@ -90,7 +93,7 @@ impl Memory {
     }
 
     pub(in crate::controller) fn has_told(&self, (namespace, name): (&str, &str)) -> bool {
-        self.told.contains(&(namespace.to_owned(), name.to_owned()))
+        self.told.contains(format!("{namespace}/{name}").as_str())
     }
 
     /// The groups that these nodes carry.
@@ -167,64 +170,6 @@ impl Memory {
         Figures { released: self.released, ..self.figures }
     }
 
-    /// Takes changes, and gives the Services that they are about; `None` if one is not as it is known here.
-    pub(super) fn take(&mut self, changes: Changes) -> Option<Vec<Name>> {
-        let mut about = Vec::new();
-        for Change { before, now } in changes.services {
-            if let Some(service) = &before {
-                about.push(name_of(service.as_ref()));
-                self.remove_service(service)?;
-            }
-            if let Some(service) = now {
-                about.push(name_of(service.as_ref()));
-                self.add_service(service);
-            }
-        }
-        for Change { before, now } in changes.virtual_ips {
-            for vip in before.iter().chain(&now) {
-                about.extend(vip.spec.claims.iter().map(|claim| (claim.namespace.clone(), claim.name.clone())));
-                about.extend(address_of(vip).iter().flat_map(|address| self.shows(address)).cloned());
-            }
-            if let Some(vip) = &before {
-                self.remove_vip(vip)?;
-            }
-            if let Some(vip) = now {
-                self.add_vip(vip);
-            }
-        }
-        for Change { before, now } in changes.endpoint_slices {
-            for (namespace, name) in before.iter().chain(&now).filter_map(|slice| service_of(slice)) {
-                about.push((namespace.to_owned(), name.to_owned()));
-            }
-            let knew = self.knows_endpoints();
-            if let Some(slice) = before {
-                self.remove_slice(&slice);
-            }
-            if let Some(slice) = now {
-                self.add_slice(slice);
-            }
-            // With the first one something is known of all, with the last one of none.
-            if knew != self.knows_endpoints() {
-                return None;
-            }
-        }
-        for Change { before, now } in changes.events {
-            if let Some(event) = before {
-                self.told.remove(&name_of(event.as_ref()));
-            }
-            if let Some(event) = now {
-                self.add_event(&event);
-            }
-        }
-        for change in changes.ip_address_pools {
-            self.put_pool(change)?;
-        }
-        for change in changes.configuration_states {
-            self.put_state(change);
-        }
-        Some(about)
-    }
-
     /// Takes the Services of a circle out of the loads and figures, and says which domains these are of.
     pub(super) fn lift(&mut self, circle: &Circle) -> Option<BTreeSet<usize>> {
         let mut touched = BTreeSet::new();
@@ -272,12 +217,16 @@ impl Memory {
     /// Adds what a plan found of Services of which nothing is remembered.
     pub(super) fn add(&mut self, learnt: Learnt) {
         for (name, (wanted, assigned)) in learnt.figures {
+            let name = self.known(name);
             self.figures.services += 1;
             self.figures.wanted += wanted;
             self.figures.assigned += assigned;
             self.counted.insert(name, (wanted, assigned));
         }
-        self.open.extend(learnt.open);
+        for name in learnt.open {
+            let name = self.known(name);
+            self.open.insert(name);
+        }
         for found in learnt.domains {
             let number = match self.domain_numbers.get(&found.nodes) {
                 Some(&number) => number,
@@ -287,6 +236,10 @@ impl Memory {
                     self.domains.len() - 1
                 }
             };
+            for (name, _) in &found.groups {
+                let name = self.known(Arc::clone(name));
+                self.placed.entry(name).or_default();
+            }
             let Some(domain) = self.domains.get_mut(number) else { continue };
             domain.active = found.active;
             domain.groups += found.groups.len();
@@ -294,134 +247,6 @@ impl Memory {
                 *domain.load.entry(primary).or_insert(0) += 1;
                 self.placed.entry(name).or_default().push((number, primary));
             }
-        }
-    }
-
-    fn add_service(&mut self, service: Arc<Service>) {
-        let name = name_of(service.as_ref());
-        if let Some(key) = service::of(&service).sharing_key {
-            self.sharers.entry(key).or_default().insert(name.clone());
-        }
-        for address in shown(&service) {
-            self.showers.entry(address).or_default().insert(name.clone());
-        }
-        self.services.insert(name, service);
-    }
-
-    fn remove_service(&mut self, service: &Service) -> Option<()> {
-        let name = name_of(service);
-        let known = self.services.remove(&name)?;
-        if let Some(key) = service::of(&known).sharing_key {
-            take_out(&mut self.sharers, &key, &name);
-        }
-        for address in shown(&known) {
-            take_out(&mut self.showers, &address, &name);
-        }
-        is_version(known.as_ref(), service)
-    }
-
-    fn add_vip(&mut self, vip: Arc<VirtualIP>) {
-        let Some(address) = address_of(&vip) else { return };
-        for claim in &vip.spec.claims {
-            self.named.entry((claim.namespace.clone(), claim.name.clone())).or_default().insert(address);
-        }
-        self.count(&vip, address, 1);
-        self.released += usize::from(vip.spec.phase != Phase::Bound);
-        self.vips.insert(address, vip);
-    }
-
-    fn remove_vip(&mut self, vip: &VirtualIP) -> Option<()> {
-        let Some(address) = address_of(vip) else { return Some(()) };
-        let known = self.vips.remove(&address)?;
-        for claim in &known.spec.claims {
-            take_out(&mut self.named, &(claim.namespace.clone(), claim.name.clone()), &address);
-        }
-        self.count(&known, address, -1);
-        self.released -= usize::from(known.spec.phase != Phase::Bound);
-        is_version(known.as_ref(), vip)
-    }
-
-    fn count(&mut self, vip: &VirtualIP, address: IpAddr, by: i64) {
-        if vip.spec.phase == Phase::Bound {
-            let (ipv4, ipv6) = self.assigned.entry(vip.spec.pool.clone()).or_default();
-            match Family::of(address) {
-                Family::IPv4 => *ipv4 += by,
-                Family::IPv6 => *ipv6 += by,
-            }
-        }
-    }
-
-    fn add_slice(&mut self, slice: Arc<EndpointSlice>) {
-        self.slice_count += 1;
-        if let Some((namespace, name)) = service_of(&slice) {
-            let of = self.slices.entry((namespace.to_owned(), name.to_owned())).or_default();
-            of.insert(slice.metadata.name.clone().unwrap_or_default(), slice);
-        }
-    }
-
-    fn remove_slice(&mut self, slice: &EndpointSlice) {
-        self.slice_count -= 1;
-        if let Some((namespace, name)) = service_of(slice)
-            && let Some(of) = self.slices.get_mut(&(namespace.to_owned(), name.to_owned()))
-        {
-            of.remove(slice.metadata.name.as_deref().unwrap_or_default());
-        }
-    }
-
-    fn add_event(&mut self, event: &Event) {
-        if event::is_own(event) {
-            self.told.insert(name_of(event));
-            self.note_deadline(event::end(event));
-        }
-    }
-
-    /// A pool may differ in its status.
-    fn put_pool(&mut self, change: Change<IPAddressPool>) -> Option<()> {
-        let (before, now) = (change.before?, change.now?);
-        let mut same = IPAddressPool::clone(&before);
-        same.status = now.status;
-        same.metadata.resource_version.clone_from(&now.metadata.resource_version);
-        same.metadata.generation = now.metadata.generation;
-        let listed =
-            self.base.ip_address_pools.iter_mut().find(|pool| name_of(pool.as_ref()) == name_of(now.as_ref()))?;
-        is_version(listed.as_ref(), before.as_ref())?;
-        (same == *now).then(|| *listed = now)
-    }
-
-    fn put_state(&mut self, change: Change<ConfigurationState>) {
-        let states = &mut self.base.configuration_states;
-        if let Some(before) = change.before {
-            states.retain(|state| name_of(state.as_ref()) != name_of(before.as_ref()));
-        }
-        states.extend(change.now);
-    }
-}
-
-fn name_of<K: Resource>(object: &K) -> Name {
-    let metadata = object.meta();
-    (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
-}
-
-/// `Some` if both are the same version.
-fn is_version<K: Resource>(known: &K, other: &K) -> Option<()> {
-    (known.meta().resource_version == other.meta().resource_version).then_some(())
-}
-
-fn address_of(vip: &VirtualIP) -> Option<IpAddr> {
-    vip.spec.address.parse().ok().map(|address: IpAddr| address.to_canonical())
-}
-
-/// What keeps others away from addresses.
-fn shown(service: &Service) -> Vec<IpAddr> {
-    let is_of_type = service.spec.as_ref().and_then(|spec| spec.type_.as_deref()) == Some("LoadBalancer");
-    if is_of_type { shown_by(service) } else { Vec::new() }
-}
-
-fn take_out<K: std::hash::Hash + Eq, V: Ord>(of: &mut HashMap<K, BTreeSet<V>>, key: &K, value: &V) {
-    if let Some(values) = of.get_mut(key) {
-        values.remove(value);
-        if values.is_empty() {
-            of.remove(key);
         }
     }
 }
