@@ -18,9 +18,10 @@ pub(crate) const ISSUER: &str = "https://kubernetes.default.svc";
 /// Where the programs that have no API of their own say that they are well.
 pub(super) const SCHEDULER_PORT: u16 = 10259;
 
-/// Every write, with who made it; reads would drown them.
+/// Every write, with who made it; reads would drown them, and so would those by which the API server keeps its own books.
 const AUDIT_POLICY: &str = r#"{"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
-  "rules": [{"level": "Metadata", "verbs": ["create", "update", "patch", "delete", "deletecollection"]},
+  "rules": [{"level": "None", "users": ["system:apiserver"]},
+            {"level": "Metadata", "verbs": ["create", "update", "patch", "delete", "deletecollection"]},
             {"level": "None"}]}"#;
 
 /// What every start needs.
