@@ -1,6 +1,6 @@
 //! `/metrics`, `/healthz`, `/readyz`, `/state`: reads the view, changes nothing.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{
@@ -11,11 +11,12 @@ use axum::{
     routing::get,
 };
 use lb_bfd::initiator::Reading;
+use lb_plan::bgp::Problem;
 use prometheus::{Registry, TextEncoder};
 use serde_json::json;
 use tokio::{net::TcpListener, sync::watch};
 
-use crate::{clock, liveness::Whom, metrics, view::View};
+use crate::{bgp::SpeakerStatus, clock, liveness::Whom, metrics, routing, view::View};
 
 /// A loop that has not ended a pass for this long is stuck; a pass is due every second.
 const STUCK: Duration = Duration::from_secs(5);
@@ -24,20 +25,25 @@ const STUCK: Duration = Duration::from_secs(5);
 struct Shown {
     view: watch::Receiver<View>,
     registry: Registry,
+    speaking: Option<Speaking>,
 }
+
+/// The peers of BGP, and what keeps this node from doing what was asked.
+type Speaking = (watch::Receiver<SpeakerStatus>, watch::Receiver<Arc<Vec<Problem>>>);
 
 /// Serves until the process ends.
 pub(crate) async fn serve(
     listener: TcpListener,
     view: watch::Receiver<View>,
     registry: Registry,
+    speaking: Option<Speaking>,
 ) -> anyhow::Result<()> {
     let app = Router::new()
         .route("/metrics", get(metrics))
         .route("/healthz", get(health))
         .route("/readyz", get(ready))
         .route("/state", get(state))
-        .with_state(Shown { view, registry });
+        .with_state(Shown { view, registry, speaking });
     axum::serve(listener, app).await.context("serve the admin endpoint")
 }
 
@@ -78,7 +84,17 @@ async fn ready(State(shown): State<Shown>) -> impl IntoResponse {
 async fn state(State(shown): State<Shown>) -> impl IntoResponse {
     let view = shown.view.borrow().clone();
     let peer = |((segment, node), reading): (&Whom, &Reading)| json!({ "node": node, "segment": segment, "state": metrics::ownership::state(*reading) });
+    let bgp = shown.speaking.as_ref().map(|(status, problems)| {
+        let told =
+            |problem: &Problem| format!("{} {}: {}: {}", problem.kind, problem.name, problem.field, problem.message);
+        json!({
+            "sessions": routing::sessions(&status.borrow()),
+            "listener": status.borrow().listener,
+            "problems": problems.borrow().iter().map(told).collect::<Vec<_>>(),
+        })
+    });
     Json(json!({
+        "bgp": bgp,
         "manifests": &*view.manifests,
         "passes": view.passes,
         "lease": view.lease,

@@ -22,7 +22,10 @@ use tokio::{
 use crate::{
     admin,
     args::{Cli, Command, Run},
-    cleanup, departure, metrics, owner, status, telemetry,
+    bgp::Leave,
+    cleanup, departure, metrics, owner,
+    routing::Routing,
+    status, telemetry,
     undo::Undo,
     view::View,
     xdp::pins::Pins,
@@ -80,6 +83,12 @@ async fn run(args: Run) -> anyhow::Result<()> {
     let owner =
         owner::thread::start(args.clone(), pins.clone(), undo, virtual_ips.clone(), nodes, published, told).await?;
     let registry = metrics::registry(&pins, view.clone())?;
+    let mut routing = Routing::start(&store, &args)?;
+    if let Some(metrics) = routing.as_mut().and_then(Routing::take_metrics) {
+        registry.register(Box::new(metrics)).context("register the metrics of BGP")?;
+    }
+    let speaking = routing.as_ref().map(|routing| (routing.status(), routing.problems()));
+    let sessions = routing.as_ref().map(Routing::status);
     let mut terminate = signal(SignalKind::terminate()).context("catch SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("catch SIGINT")?;
     let mut decided = None;
@@ -97,14 +106,25 @@ async fn run(args: Run) -> anyhow::Result<()> {
     let ended = tokio::select! {
         result = owner => result,
         result = stop => result,
-        result = admin::serve(listener, view.clone(), registry) => result,
-        result = status::publish(store.clone(), args.clone(), virtual_ips.clone(), view) => result,
+        result = admin::serve(listener, view.clone(), registry, speaking) => result,
+        result = status::publish(store.clone(), args.clone(), virtual_ips.clone(), view, sessions) => result,
     };
+    if let Some(routing) = routing {
+        routing.leave(farewell(decided.as_ref())).await;
+    }
     if matches!(decided, Some(Departure::LetGo(_))) {
         let cleared = tokio::time::timeout(CLEAR_LIMIT, status::clear(&store, &args.node, &virtual_ips)).await;
         cleared.unwrap_or_else(|_late| tracing::warn!("not every VirtualIP's status could be cleared in time"));
     }
     ended
+}
+
+/// How the routers are left. An agent that ends in an error comes back: nothing is withdrawn.
+fn farewell(decided: Option<&Departure>) -> Leave {
+    match decided {
+        Some(Departure::LetGo(why)) => Leave::Shutdown((*why).to_owned()),
+        Some(Departure::HandOver(_)) | None => Leave::Restart,
+    }
 }
 
 /// Two agents with one table would undo each other's work. A predecessor that is just ending is waited for.

@@ -91,6 +91,16 @@ pub struct Run {
     /// The namespace of --pod.
     #[arg(long, env = "HERALD_POD_NAMESPACE")]
     pub pod_namespace: Option<String>,
+    /// The namespace of BGPPeers, BGPAdvertisements and their like.
+    #[arg(long, env = "HERALD_CONFIG_NAMESPACE", default_value = "metallb-system")]
+    pub config_namespace: String,
+    /// Whether this node speaks BGP: `off` reads none of its objects.
+    #[arg(long, env = "HERALD_BGP", value_enum, default_value_t)]
+    pub bgp: Bgp,
+    /// Announce by BGP from a node with the label that keeps others from it
+    /// (`node.kubernetes.io/exclude-from-external-load-balancers`).
+    #[arg(long, env = "HERALD_IGNORE_EXCLUDE_LB")]
+    pub ignore_exclude_lb: bool,
     /// Interfaces to leave alone: names separated by commas, `*` for any characters. Replaces the default list.
     #[arg(long, env = "HERALD_EXCLUDE_INTERFACES", value_parser = patterns, default_value_t)]
     pub exclude_interfaces: NamePatterns,
@@ -120,6 +130,16 @@ pub enum EbpfLog {
     Off,
     /// Every counted frame.
     Frames,
+}
+
+/// Whether this node speaks BGP.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Bgp {
+    /// With every BGPPeer that selects it.
+    #[default]
+    On,
+    /// Not at all, so that another speaker can.
+    Off,
 }
 
 /// How to attach.

@@ -16,7 +16,7 @@ use lb_plan::agent::{Held, peers};
 use lb_store::{CreateError, Listing, Reflector, Store, UpdateError};
 use tokio::{sync::watch, time::Instant};
 
-use crate::{args::Run, view::View};
+use crate::{args::Run, bgp::SpeakerStatus, routing, view::View};
 
 /// Between two writes of the LoadBalancerNode.
 const NODE_INTERVAL: Duration = Duration::from_secs(10);
@@ -31,11 +31,13 @@ pub(crate) async fn publish(
     args: Run,
     mut virtual_ips: Reflector<VirtualIP>,
     mut view: watch::Receiver<View>,
+    sessions: Option<watch::Receiver<SpeakerStatus>>,
 ) -> anyhow::Result<()> {
     virtual_ips.ready().await.context("read the first VirtualIPs")?;
     // The others have to know this node before it holds anything.
     view.wait_for(|view| view.passes > 0).await.context("wait for the first pass")?;
-    let mut writer = Writer { store, node: args.node, last: None, settled: None, trouble: Trouble::default() };
+    let mut writer =
+        Writer { store, node: args.node, sessions, last: None, settled: None, trouble: Trouble::default() };
     let mut node_due = Instant::now();
     loop {
         let now = view.borrow_and_update().clone();
@@ -54,6 +56,7 @@ type Seen = (Arc<[Held]>, Arc<Listing<VirtualIP>>);
 struct Writer {
     store: Store,
     node: String,
+    sessions: Option<watch::Receiver<SpeakerStatus>>,
     last: Option<LoadBalancerNodeStatus>,
     /// What was looked at when nothing was left to write.
     settled: Option<Seen>,
@@ -125,6 +128,7 @@ impl Writer {
                 duration_seconds: u32::try_from(view.lease.duration_millis / 1_000).unwrap_or(u32::MAX),
                 state: view.lease.state,
             },
+            sessions: routing::shown(self.sessions.as_ref()),
             ..LoadBalancerNodeStatus::default()
         };
         if self.last.as_ref() == Some(&status) {

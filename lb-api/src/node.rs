@@ -42,12 +42,43 @@ pub struct LoadBalancerNodeStatus {
     pub interfaces: Vec<Interface>,
     /// The dead-man lease.
     pub lease: LeaseStatus,
+    /// The BGP sessions of this node, by the name of their `BGPPeer`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sessions: Vec<BgpSession>,
     /// When this was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<Time>,
     /// What is wrong with the node.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
+}
+
+/// One BGP session, as this node sees it.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct BgpSession {
+    /// The `BGPPeer`.
+    pub peer: String,
+    /// Where the peer is: `192.0.2.251:179`, or an interface and a port.
+    pub remote: String,
+    /// `Established`, or how far it has come (RFC 4271 §8.2.2).
+    pub state: String,
+    /// Since when it is Established.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+    /// Why it is not up, or what is wrong although it is.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Why the last connection ended. Kept while the next one is up.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub last_error: String,
+    /// Prefixes that the peer should know.
+    pub wanted_prefixes: u64,
+    /// Prefixes that the peer knows from this node.
+    pub told_prefixes: u64,
+    /// BFD beside it: `Up`, `Down`, `Init`, `AdminDown`; empty: none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub bfd: String,
 }
 
 /// One interface.

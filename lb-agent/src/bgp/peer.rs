@@ -9,7 +9,7 @@
 use std::{
     net::SocketAddr,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use lb_bgp::{Action, ConfigError, Event, Peer, Routes, Stop};
@@ -92,6 +92,8 @@ struct Task {
     /// A change that is not on the wire yet: since when.
     pending: Option<Instant>,
     to_wire: ToWire,
+    /// When the session that is up came up.
+    up_at: Option<SystemTime>,
 }
 
 /// What woke the task.
@@ -127,6 +129,7 @@ pub(super) async fn run(start: Start) {
                 closing: JoinSet::new(),
                 pending: None,
                 to_wire: ToWire::default(),
+                up_at: None,
                 name: name.clone(),
                 session,
             };
@@ -258,6 +261,7 @@ impl Task {
                 }
             }
             Action::Up(agreed) => {
+                self.up_at = Some(SystemTime::now());
                 tracing::info!(peer = self.name, peer_as = %agreed.peer_as, hold_time = ?agreed.hold_time, "BGP session is up");
             }
             Action::Down(down) => tracing::warn!(peer = self.name, "BGP session is down: {down}"),
@@ -323,6 +327,7 @@ impl Task {
                 ends: self.connections.ends(),
                 problem: orders.deaf.clone().filter(|_| waits),
                 bfd: self.monitor.status(),
+                up_at: self.up_at.filter(|_| bgp.established_since.is_some()),
                 to_wire: self.to_wire,
                 bgp,
             },

@@ -1,6 +1,6 @@
 //! What the speaker shows of itself: a value for each peer, replaced whenever something of it changes.
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, fmt, net::SocketAddr, sync::Arc, time::SystemTime};
 
 use lb_bgp::{Down, PeerState, Status};
 use tokio::sync::watch;
@@ -24,6 +24,8 @@ pub struct PeerStatus {
     pub session: Arc<Session>,
     /// The machine's own words.
     pub bgp: Status,
+    /// When the session that is up came up, on the wall's clock.
+    pub up_at: Option<SystemTime>,
     /// Both ends of the connection that is furthest.
     pub ends: Option<(SocketAddr, SocketAddr)>,
     /// Why it cannot even be tried.
@@ -86,7 +88,10 @@ impl PeerStatus {
                  TTL security and at firewalls"
                     .to_owned()
             }
-            (None, PeerState::OpenConfirm) => "the peer has not agreed yet".to_owned(),
+            (None, PeerState::OpenConfirm) => {
+                "the peer has not agreed yet: if this lasts, look at both sides' TTL security and at firewalls"
+                    .to_owned()
+            }
             (None, PeerState::Active) if self.session.config.passive => "waits for the peer to connect".to_owned(),
             (None, PeerState::Active | PeerState::Stopped | PeerState::Established) => "not tried yet".to_owned(),
         }
@@ -108,6 +113,7 @@ impl PeerStatus {
                 untellable: BTreeMap::new(),
                 counters: lb_bgp::Counters::default(),
             },
+            up_at: None,
             ends: None,
             problem: Some(problem),
             bfd: None,

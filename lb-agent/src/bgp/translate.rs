@@ -75,6 +75,7 @@ impl Translator {
                         name: name.clone(),
                         field: "spec".to_owned(),
                         message: error.to_string(),
+                        may_pass: false,
                     });
                 }
             }

@@ -78,6 +78,11 @@ impl Leaving {
         self.kept.values().map(|kept| &*kept.object)
     }
 
+    /// The same, shared.
+    pub fn shared(&self) -> impl Iterator<Item = Arc<VirtualIP>> {
+        self.kept.values().map(|kept| Arc::clone(&kept.object))
+    }
+
     /// When the next one ends to count.
     pub fn next(&self) -> Option<Duration> {
         self.kept.values().filter_map(|kept| kept.until).min()
