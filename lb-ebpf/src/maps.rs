@@ -65,6 +65,7 @@ static EVENTS: RingBuf = RingBuf::with_byte_size(abi::EVENT_BYTES, 0);
 
 /// What each CPU spent on each kind of event, and what was lost. Written here.
 #[map]
+#[expect(clippy::cast_possible_truncation, reason = "a handful of kinds")]
 static BUDGETS: PerCpuArray<Budget> = PerCpuArray::with_max_entries(Kind::ALL.len() as u32, 0);
 
 /// One counter for each way out. Written here, summed over the CPUs by the agent.

@@ -58,7 +58,6 @@ impl Frame for Packet {
     }
 
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "masked to 12 bits")]
     fn stripped_vlan(&self) -> Option<u16> {
         // IEEE 802.1Q 9.6: the identifier is the low 12 bits of the tag.
         (self.field(|skb| skb.vlan_present) != 0).then(|| (self.field(|skb| skb.vlan_tci) & 0x0fff) as u16)

@@ -4,27 +4,26 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    num::{NonZeroU8, NonZeroU32},
+    num::NonZeroU32,
     sync::Arc,
     time::Duration,
 };
 
 use lb_api::{LoadBalancerNode, VirtualIP};
-use lb_bfd::initiator::{self, Reading};
+use lb_bfd::initiator::Reading;
 use lb_common::abi::{self, StationKey};
 use lb_plan::{
-    agent::{
-        self, Action, EntryKey, Link, Mac, Operation, Peer, SegmentId, Segments, Table as _, announce::Target, peers,
-        plan::answering,
-    },
-    ownership::{self, Copies, Health, Input, Machine, Output, Proxy, Rate, Reflect, Says, SelfTest, Sighting, Timing},
+    agent::{self, Action, EntryKey, Link, Mac, Peer, SegmentId, Segments, Table as _, peers, plan::answering},
+    ownership::{self, Health, Input, Machine, Proxy, Rate, Says, SelfTest, Sighting, Timing},
 };
 use lb_store::{Key, Listing, Reflector};
+
+mod act;
 
 use super::{Links, Owner};
 use crate::{
     clock,
-    liveness::{self, Liveness, Readings, Whom},
+    liveness::{Liveness, Readings, Whom},
     net::received,
     xdp::events::{Event, Kind, Reaction},
 };
@@ -42,10 +41,6 @@ const NEIGHBOURS: usize = 2;
 const KNOWN: Duration = Duration::from_millis(300);
 /// How long it waits at most to be able to publish anything.
 const UNKNOWN: Duration = Duration::from_secs(10);
-/// How long a node that lets go waits for its addresses to be taken.
-const DRAIN: Duration = Duration::from_secs(3);
-/// Between two passes while it waits.
-const DRAIN_PASS: Duration = Duration::from_millis(10);
 
 /// The machine, and what is needed to feed and to obey it.
 pub(super) struct Deciding {
@@ -318,189 +313,6 @@ impl Owner {
             self.deciding.machine.handle(now, Input::Yielded { key: *key, generation: u32::MAX });
         }
         self.deciding.machine.handle(now, Input::Late);
-    }
-
-    /// Does what the machine asks for. Entries only if the segments they are for stand already: otherwise the plan writes
-    /// both in their order.
-    pub(super) fn act(&mut self, now: Duration) {
-        let stands = self.tables.segments() == &self.seen.topology.segments;
-        let outputs = self.deciding.machine.poll(now);
-        for output in outputs {
-            match output {
-                Output::Answer { key, .. } => self.set_entry(stands, key, Action::Answer),
-                Output::Suppress { key } => {
-                    self.stop_announcing(key);
-                    self.set_entry(stands, key, Action::Suppress);
-                }
-                Output::Forget { key } => {
-                    self.stop_announcing(key);
-                    self.seen.retry = true;
-                }
-                Output::Announce { key, copies: Copies::Series } => {
-                    if let Some(target) = self.target(key) {
-                        self.schedule.start(target);
-                    }
-                }
-                Output::Announce { key, copies: Copies::One } => self.announce_once(key),
-                Output::Hush { key } => self.stop_announcing(key),
-                Output::Probe { key, to } => self.probe(key, to),
-                Output::Reflect(_) => {}
-                Output::Watch { segment, node, rate } => {
-                    match rate {
-                        Some(rate) => _ = self.deciding.rates.insert((segment, node), rate),
-                        None => _ = self.deciding.rates.remove(&(segment, node)),
-                    }
-                    self.deciding.watch_again = true;
-                }
-                Output::Changed { key } => {
-                    self.deciding.changed = true;
-                    if let Some(status) = self.deciding.machine.status(key) {
-                        tracing::debug!(address = %key.address, segment = key.segment, ?status, "ownership");
-                    }
-                }
-                Output::Stranger { key, mac } => {
-                    let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
-                    tracing::warn!(address = %key.address, mac, "a station that is no node uses an address of ours");
-                }
-            }
-        }
-        self.reflect();
-        self.watch_nodes();
-    }
-
-    fn set_entry(&mut self, stands: bool, key: EntryKey, action: Action) {
-        self.deciding.changed = true;
-        if !stands || !self.keeper.is_held() {
-            self.seen.retry = true;
-            return;
-        }
-        if let Err(error) = self.tables.apply(Operation::SetEntry(key, action)) {
-            self.report(vec![error]);
-        }
-    }
-
-    /// What the reflector says, if it is not what stands in the map.
-    fn reflect(&mut self) {
-        let discriminator = self.deciding.discriminator.get();
-        let wanted = match self.deciding.machine.reflects() {
-            Reflect::Up => abi::Reflector::up(discriminator, self.keeper.epoch()),
-            Reflect::AdminDown => abi::Reflector::admin_down(discriminator),
-        };
-        if self.deciding.reflected == Some(wanted) {
-            return;
-        }
-        match self.tables.set_reflector(wanted) {
-            Ok(()) => self.deciding.reflected = Some(wanted),
-            Err(error) => self.report(vec![error]),
-        }
-    }
-
-    /// Probes whom the machine wants watched, and this node's neighbours by name.
-    fn watch_nodes(&mut self) {
-        if !std::mem::take(&mut self.deciding.watch_again) {
-            return;
-        }
-        let mut rates: BTreeMap<Whom, Duration> = BTreeMap::new();
-        for segment in self.seen.topology.segment_ids() {
-            let here = |peer: &&Peer| peer.paths.contains_key(&segment);
-            let peers: Vec<&Peer> = self.deciding.peers.iter().filter(here).collect();
-            let next = peers.partition_point(|peer| *peer.name < *self.args.node);
-            let neighbours = peers.iter().cycle().skip(next).take(NEIGHBOURS.min(peers.len()));
-            rates.extend(neighbours.map(|peer| ((segment, peer.name.clone()), SLOW)));
-        }
-        let wanted = self.deciding.rates.iter().map(|(whom, rate)| {
-            (whom.clone(), if *rate == Rate::Full { self.args.probe_interval.get() } else { SLOW })
-        });
-        rates.extend(wanted);
-        let target = |(whom, interval): (Whom, Duration)| {
-            let peer = self.deciding.peers.iter().find(|peer| peer.name == whom.1)?;
-            let path = *peer.paths.get(&whom.0)?;
-            let device = self.seen.observed.get(&path.ifindex)?.link.name.clone();
-            let multiplier = NonZeroU8::new(self.args.probe_multiplier).unwrap_or(initiator::Config::MULTIPLIER);
-            let target = liveness::Target { path, device, remote: peer.discriminator?, interval, multiplier };
-            Some((whom, target))
-        };
-        let wanted = rates.into_iter().filter_map(target).collect();
-        self.deciding.liveness.watch(wanted);
-    }
-
-    fn target(&self, key: EntryKey) -> Option<Target> {
-        let station = answering(&self.seen.topology, key.segment)?;
-        Some(Target { ifindex: station.index, address: key.address })
-    }
-
-    fn stop_announcing(&mut self, key: EntryKey) {
-        if let Some(target) = self.target(key) {
-            self.schedule.stop(target);
-        }
-    }
-
-    fn announce_once(&mut self, key: EntryKey) {
-        if let Some(target) = self.target(key) {
-            self.send_copy(target);
-        }
-    }
-
-    fn probe(&mut self, key: EntryKey, to: Option<Mac>) {
-        let Some(station) = answering(&self.seen.topology, key.segment).filter(|station| station.running) else {
-            return;
-        };
-        // What cannot be sent is a question that nobody answers; the next one follows.
-        if let Err(error) = self.announcer.probe(station, to, key.address) {
-            tracing::debug!(address = %key.address, interface = station.name, %error, "ask who has an address");
-        }
-    }
-
-    /// Sends one copy, and notes the claim where a simultaneous one is judged.
-    pub(super) fn send_copy(&mut self, target: Target) {
-        let Some(station) = self.seen.topology.stations.iter().find(|station| station.index == target.ifindex) else {
-            return;
-        };
-        if !station.running {
-            return;
-        }
-        let key = EntryKey { segment: station.segment, address: target.address };
-        match self.tables.has_yielded(key) {
-            Ok(false) => {}
-            // The event was lost or is on its way. To announce what another node has taken would take it back.
-            Ok(true) => {
-                self.schedule.stop(target);
-                let yielded = Input::Yielded { key, generation: u32::MAX };
-                return self.deciding.machine.handle(clock::monotonic(), yielded);
-            }
-            Err(error) => return self.report(vec![error]),
-        }
-        match self.announcer.send(station, target.address) {
-            Ok(()) => {
-                self.seen.counters.announcements += 1;
-                self.deciding.machine.announced(clock::monotonic(), key);
-                if let Err(error) = self.tables.claimed(key) {
-                    self.report(vec![error]);
-                }
-            }
-            // Repeats make up for a full queue; a link that went down is in the next event.
-            Err(error) => {
-                self.seen.counters.announcement_errors += 1;
-                tracing::debug!(address = %target.address, interface = station.name, "announce: {error}");
-            }
-        }
-    }
-
-    /// Says "take it from me" and goes on answering until others have taken what this node holds, or until nobody will.
-    pub(super) async fn drain(&mut self) {
-        let end = clock::monotonic() + DRAIN;
-        self.deciding.draining = true;
-        self.schedule.retain(|_| false);
-        let errors = self.tables.waive_claims();
-        self.report(errors);
-        loop {
-            self.pass().await;
-            let someone = self.deciding.readings.values().any(|reading| *reading == Reading::Up);
-            if self.deciding.machine.held() == 0 || !someone || clock::monotonic() > end {
-                return;
-            }
-            tokio::time::sleep(DRAIN_PASS).await;
-        }
     }
 }
 

@@ -118,7 +118,9 @@ mod tests {
         let (mut found, mut scans) = (Vec::new(), Vec::new());
         for glimpse in told.into_inner() {
             match glimpse {
-                Glimpse::Folder(folder, inode) => scans.extend(tree.saw_folder(folder.clone(), inode).then_some(folder)),
+                Glimpse::Folder(folder, inode) => {
+                    scans.extend(tree.saw_folder(folder.clone(), inode).then_some(folder))
+                }
                 Glimpse::Files(files) => found.extend(tree.saw_files(files)),
                 Glimpse::End { whole: true } => {
                     let (gone, folders) = tree.end_look();

@@ -126,7 +126,8 @@ impl State {
     /// What each path is as things stand: for a look that outlives this moment.
     pub(crate) fn places(&self) -> impl Fn(&Path, bool) -> Place + Send + use<> {
         let kinds = self.kinds.iter().zip(&self.caches);
-        let followed: Vec<_> = kinds.filter(|(_, cache)| cache.is_some()).map(|(kind, _)| kind.plural.clone()).collect();
+        let followed: Vec<_> =
+            kinds.filter(|(_, cache)| cache.is_some()).map(|(kind, _)| kind.plural.clone()).collect();
         move |path, is_dir| layout::place(path, is_dir, |plural| followed.iter().any(|known| *known == plural))
     }
 

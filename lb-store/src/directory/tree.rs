@@ -35,7 +35,8 @@ impl Identity {
     pub(crate) fn of(metadata: &fs::Metadata) -> Self {
         let mut hasher = DefaultHasher::new();
         inode(metadata).hash(&mut hasher);
-        let (modified, changed) = ((metadata.mtime(), metadata.mtime_nsec()), (metadata.ctime(), metadata.ctime_nsec()));
+        let (modified, changed) =
+            ((metadata.mtime(), metadata.mtime_nsec()), (metadata.ctime(), metadata.ctime_nsec()));
         (metadata.size(), modified, changed).hash(&mut hasher);
         Self(hasher.finish())
     }
@@ -101,7 +102,9 @@ impl Tree {
         self.look(folder, 0, place, &mut look);
         let Look { mut found, seen, in_doubt } = look;
         let gone = |path: &&Arc<Path>| {
-            path.starts_with(folder) && !seen.contains(&***path) && !in_doubt.iter().any(|folder| path.starts_with(folder))
+            path.starts_with(folder)
+                && !seen.contains(&***path)
+                && !in_doubt.iter().any(|folder| path.starts_with(folder))
         };
         let vanished: Vec<_> = self.files.keys().filter(gone).cloned().collect();
         for path in vanished {

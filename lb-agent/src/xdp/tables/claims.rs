@@ -55,7 +55,7 @@ impl Tables {
         Ok(yields)
     }
 
-    /// When a peer last said that this node's answers reach it on a segment, on the clock of [`clock::monotonic`]: the
+    /// When a peer last said that this node's answers reach it on a segment, on the clock of [`crate::clock::monotonic`]: the
     /// self-test by a peer.
     pub(crate) fn heard(&self, segment: SegmentId) -> anyhow::Result<Option<Duration>> {
         match self.maps.heard.get(&segment, 0) {

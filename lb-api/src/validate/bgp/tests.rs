@@ -47,6 +47,7 @@ fn one<T>((read, problems): (Option<T>, Vec<Problem>), works: bool, beginning: &
 const PASSIVE: &str = annotation::PASSIVE;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn everything_wrong_with_a_peer_is_one_message() {
     let twice = json!([{ "matchLabels": { "a": "b" } }, { "matchLabels": { "a": "b" } }]);
     for (change, beginning) in [
