@@ -1,3 +1,5 @@
+//! From the plan to the speaker: what stays as it was, and what cannot be done.
+
 use std::collections::BTreeSet;
 
 use lb_plan::bgp::{Attributes, Peer};

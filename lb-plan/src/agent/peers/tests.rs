@@ -1,3 +1,5 @@
+//! Where other nodes stand, from what their agents publish.
+
 use lb_api::{LoadBalancerNodeSpec, LoadBalancerNodeStatus};
 
 use super::*;
