@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use serde_json::Value;
 
 use super::definition;
-use crate::names::annotation;
+use crate::names::{annotation, bgp_annotation};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -39,16 +39,25 @@ fn every_field_and_annotation_is_in_the_table() {
         "ConfigurationState",
         "ServiceL2Status",
         "MetalLoadBalancerClass",
+        "BGPPeer",
+        "BGPAdvertisement",
+        "BFDProfile",
+        "ServiceBGPStatus",
+        "MetalLoadBalancerPool",
+        "MetalLoadBalancerBGPPeer",
+        "MetalLoadBalancerConfiguration",
     ];
     let mut wanted = BTreeSet::new();
     for kind in kinds {
         let tree = definition(kind);
         for part in ["spec", "status"] {
-            let schema = tree.pointer(&format!("/spec/versions/0/schema/openAPIV3Schema/properties/{part}"));
+            let versions = tree["spec"]["versions"].as_array().into_iter().flatten();
+            let stored = versions.into_iter().find(|version| version["storage"] == true).expect("one is stored");
+            let schema = stored.pointer(&format!("/schema/openAPIV3Schema/properties/{part}"));
             fields(&format!("{kind}.{part}"), schema.expect("every kind has both"), &mut wanted);
         }
     }
-    assert!(wanted.len() > 35, "{wanted:?}");
+    assert!(wanted.len() > 100, "{wanted:?}");
     let pairs = [
         annotation::METALLB_POOL,
         annotation::METALLB_IPS,
@@ -65,6 +74,15 @@ fn every_field_and_annotation_is_in_the_table() {
         annotation::DECKHOUSE_ALLOW_SHARED_IP,
     ];
     wanted.extend(names.map(str::to_owned));
+    let of_bgp = [
+        bgp_annotation::PASSIVE,
+        bgp_annotation::TTL_SECURITY,
+        bgp_annotation::TCP_AO_KEY_ID,
+        bgp_annotation::BFD_AUTHENTICATION,
+        bgp_annotation::BFD_KEY_ID,
+        bgp_annotation::BFD_SECRET,
+    ];
+    wanted.extend(of_bgp.map(str::to_owned));
     let missing: Vec<&String> = wanted.iter().filter(|name| !table.contains(&format!("| `{name}` |"))).collect();
     assert!(missing.is_empty(), "without a row in docs/compatibility.md: {missing:?}");
 }
