@@ -74,6 +74,7 @@ impl Translator {
                         kind: "BGPPeer",
                         name: name.clone(),
                         field: "spec".to_owned(),
+                        may_pass: false,
                         message: error.to_string(),
                         may_pass: false,
                     });
