@@ -50,6 +50,24 @@ fn a_frame_has_an_answer_exactly_when_its_outcome_is_one() {
     }
 }
 
+/// Whatever one node's program sends, no other node's program answers: nothing can go to and fro between two of them. The
+/// worst case: the other holds every address that the first one does.
+#[test]
+fn no_answer_is_answered() {
+    for (name, answer) in golden::table().into_iter().filter_map(|golden| Some((golden.name, golden.output?))) {
+        let mut maps = golden::maps();
+        for segment in maps.segments.values_mut() {
+            segment.mac.copy_from_slice(&answer[0..6]);
+        }
+        let mut packet = Packet::new(answer.as_slice());
+
+        let again = respond(&mut packet, &maps);
+
+        assert_eq!(Verdict::of(&again), Verdict::Pass, "{name}: {again:?}");
+        assert_eq!(packet.bytes, answer, "{name}");
+    }
+}
+
 /// What no frame can cause is caused elsewhere: the lease by `lease.rs` and `reflector.rs`, the driver by `refusals.rs`.
 #[test]
 fn every_outcome_has_a_golden_frame_or_a_test_of_its_own() {

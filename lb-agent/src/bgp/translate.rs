@@ -76,7 +76,6 @@ impl Translator {
                         field: "spec".to_owned(),
                         may_pass: false,
                         message: error.to_string(),
-                        may_pass: false,
                     });
                 }
             }
