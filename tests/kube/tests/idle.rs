@@ -11,7 +11,10 @@ use std::{collections::BTreeMap, env, fs, time::Duration};
 
 use anyhow::{Context as _, ensure};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use k8s_openapi::api::{
+    core::v1::{Service, ServicePort, ServiceSpec},
+    discovery::v1::{Endpoint, EndpointSlice},
+};
 use kube::{Api, api::PostParams};
 use lb_tests::{
     herald::{self, Agent, AgentOptions, Manifests},
@@ -61,6 +64,8 @@ fn with_a_thousand_services_at_rest_only_the_lease_is_written() -> anyhow::Resul
         wait::observe(QUIET);
         let new = since(&before, &writes(&plane)?);
         ensure!(new.keys().all(|write| write.ends_with(" leases")), "{new:?}");
+        let held = agent.state()?["holds"].as_array().map_or(0, Vec::len);
+        ensure!(held > 0, "the agent holds nothing");
         Ok::<(), anyhow::Error>(())
     })?;
 
@@ -76,9 +81,14 @@ fn with_a_thousand_services_at_rest_only_the_lease_is_written() -> anyhow::Resul
 
 fn create(plane: &Plane) -> anyhow::Result<()> {
     plane.admin().run(async |client| {
-        let api = Api::<Service>::namespaced(client, "default");
+        let api = Api::<Service>::namespaced(client.clone(), "default");
         let services: Vec<Service> = (0..SERVICES).map(service).collect();
         let params = PostParams::default();
+        // Without an endpoint nobody answers.
+        let endpoints = Api::<EndpointSlice>::namespaced(client.clone(), "default");
+        let slices: Vec<EndpointSlice> = (0..SERVICES).map(slice).collect();
+        let served = stream::iter(&slices).map(|slice| endpoints.create(&params, slice)).buffer_unordered(AT_ONCE);
+        served.try_collect::<Vec<_>>().await?;
         let created = stream::iter(&services).map(|service| api.create(&params, service)).buffer_unordered(AT_ONCE);
         created.try_collect::<Vec<_>>().await?;
         Ok(())
@@ -95,6 +105,16 @@ fn service(number: usize) -> Service {
         ..ServiceSpec::default()
     });
     service
+}
+
+/// A serving endpoint of a Service on the node that has an agent.
+fn slice(number: usize) -> EndpointSlice {
+    let mut slice = EndpointSlice { address_type: "IPv4".into(), ..EndpointSlice::default() };
+    slice.metadata.name = Some(format!("web-{number}-1"));
+    slice.metadata.labels = Some([("kubernetes.io/service-name".to_owned(), format!("web-{number}"))].into());
+    let addresses = vec!["10.244.1.2".to_owned()];
+    slice.endpoints = vec![Endpoint { addresses, node_name: Some("node-1".into()), ..Endpoint::default() }];
+    slice
 }
 
 /// What Herald's identities wrote, by identity, verb and resource.
