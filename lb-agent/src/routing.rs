@@ -48,7 +48,8 @@ impl Routing {
         let (leave, leaving) = oneshot::channel();
         let (done, left) = oneshot::channel();
         let (published, problems) = watch::channel(Arc::default());
-        let (status, bfd) = (speaker.status(), speaker.bfd().clone());
+        let status = speaker.status();
+        let metrics = Some(SpeakerMetrics::new(&speaker).context("describe the metrics of BGP")?);
         let inputs = Inputs::new(store, args);
         let translator = Translator::new(args.node.clone());
         let spawned = thread::Builder::new().name("bgp-plan".to_owned()).spawn(move || {
@@ -63,7 +64,6 @@ impl Routing {
             drop(done);
         });
         spawned.context("start the thread that plans BGP")?;
-        let metrics = Some(SpeakerMetrics { status: status.clone(), bfd });
         Ok(Some(Self { status, problems, metrics, leave: Some(leave), left }))
     }
 

@@ -3,6 +3,8 @@
 //! Its native mode labels with `peer`, its FRR modes with `peer` and `vrf`; a query of either works here. `peer` is
 //! `address:port` for BGP and `address` for BFD. The default VRF is `default`, as FRR calls it.
 
+use std::collections::HashMap;
+
 use lb_common::bfd::State;
 use prometheus::{
     IntCounterVec, IntGaugeVec, Opts,
@@ -11,7 +13,7 @@ use prometheus::{
 };
 use tokio::sync::watch;
 
-use super::{PeerStatus, SpeakerStatus, ToWire};
+use super::{PeerStatus, Speaker, SpeakerStatus, ToWire};
 use crate::bfd::{Bfd, SessionStatus};
 
 const LABELS: [&str; 2] = ["peer", "vrf"];
@@ -65,16 +67,28 @@ const BFD_COUNTERS: [Reading<SessionStatus>; 5] = [
 /// Reads the speaker and BFD when it is asked.
 #[derive(Debug)]
 pub struct SpeakerMetrics {
-    /// What the speaker shows.
-    pub status: watch::Receiver<SpeakerStatus>,
-    /// Whose sessions are read.
-    pub bfd: Bfd,
+    status: watch::Receiver<SpeakerStatus>,
+    bfd: Bfd,
+    /// One of many: a registry tells collectors apart by what they describe.
+    name: Desc,
+}
+
+impl SpeakerMetrics {
+    /// Reads this speaker.
+    ///
+    /// # Errors
+    /// When a name or label is none that Prometheus takes.
+    pub fn new(speaker: &Speaker) -> prometheus::Result<Self> {
+        let [(name, help, _), ..] = BGP_GAUGES;
+        let labels = LABELS.map(str::to_owned).to_vec();
+        let name = Desc::new(name.to_owned(), help.to_owned(), labels, HashMap::new())?;
+        Ok(Self { status: speaker.status(), bfd: speaker.bfd().clone(), name })
+    }
 }
 
 impl Collector for SpeakerMetrics {
-    /// Unchecked: names are fixed above and appear nowhere else.
     fn desc(&self) -> Vec<&Desc> {
-        Vec::new()
+        vec![&self.name]
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
