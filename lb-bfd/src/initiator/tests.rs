@@ -343,3 +343,43 @@ proptest! {
         prop_assert_eq!(taken.is_ok(), initiator.reading() != Reading::Unknown { in_grace: true });
     }
 }
+
+/// The self-test by a peer: the first probe is answered, the second says so, and the reflector notes it. The node may well
+/// be warming up; one that does not answer, or whose answers are lost, notes nothing.
+#[test]
+fn the_second_probe_tells_the_reflector_that_its_answer_came() {
+    for reflector in [Reflector::admin_down(golden::DISCRIMINATOR), Reflector::up(golden::DISCRIMINATOR, golden::EPOCH)]
+    {
+        let mut node = Node::up();
+        node.maps.reflector = reflector;
+        let now = Instant::now();
+        let mut initiator = Initiator::new(Config::new(LOCAL, REMOTE, 1), now);
+        let probe = |now, initiator: &mut Initiator| {
+            let probe = initiator.poll_transmit(now).expect("a probe is due");
+            node.answer(&probe).expect("it is answered")
+        };
+
+        let lost = probe(now, &mut initiator);
+        let _also_lost = probe(now + ms(60), &mut initiator);
+        initiator.handle_packet(now + ms(61), 255, &lost).expect("an answer");
+        probe(now + ms(120), &mut initiator);
+
+        let noted: Vec<u32> = node.maps.heard.take().into_iter().collect();
+        assert_eq!(noted, [1]);
+    }
+}
+
+#[test]
+fn a_reflector_whose_answers_are_lost_notes_no_peer() {
+    let node = Node::up();
+    let now = Instant::now();
+    let mut initiator = Initiator::new(Config::new(LOCAL, REMOTE, 1), now);
+
+    for probe in 0..5 {
+        let payload = initiator.poll_transmit(now + ms(probe * 60)).expect("a probe is due");
+        assert!(node.answer(&payload).is_some());
+        initiator.handle_timeout(now + ms(probe * 60));
+    }
+
+    assert_eq!(node.maps.heard.take().len(), 0);
+}
