@@ -1,6 +1,6 @@
 //! Links that change, or refuse, under a running agent.
 
-use std::{collections::BTreeSet, fs};
+use std::{collections::BTreeSet, fs, process::Command};
 
 use nix::sys::signal::Signal;
 
@@ -90,5 +90,45 @@ fn groups_stand_and_nothing_is_wrong_after_an_interface_was_down() {
         node.until("the groups were tried again", || state()["passes"].as_u64() > seen.map(|passes| passes + 3));
         assert_eq!(state()["problems"], serde_json::json!([]));
         assert!(joined() && in_device_filter());
+    });
+}
+
+/// Who answers for `address`, asked from `interface`: one hardware address for each answer to two requests.
+fn answers(interface: &str, address: &str) -> Vec<String> {
+    let arguments = ["-c", "2", "-w", "2", "-I", interface, "-s", "192.0.2.9", address];
+    let output = Command::new("arping").args(arguments).output().expect("iputils-arping is installed");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let macs = text.lines().filter_map(|line| line.split_once('[')?.1.split_once(']'));
+    macs.map(|(mac, _)| mac.to_lowercase()).collect()
+}
+
+/// The program is on both and both see every request; the role of each decides. By tc, whose answers a veth passes on
+/// without a program at its other end.
+#[test]
+fn of_two_interfaces_on_one_segment_one_answers_and_the_other_takes_over_with_the_link() {
+    in_namespace(|| {
+        let macs = ["02:00:00:00:00:0a", "02:00:00:00:00:0b"];
+        ip("link set eth0 address 02:00:00:00:00:0a");
+        ip("link add eth1 address 02:00:00:00:00:0b type veth peer name peer1");
+        ip("link add peera type veth peer name peerb");
+        ip("link add peers type bridge");
+        ip("address add 192.0.2.2/24 dev eth1");
+        ip("address add 192.0.2.9/32 dev peera");
+        for port in ["peer0", "peer1", "peerb"] {
+            ip(&format!("link set {port} master peers"));
+        }
+        for link in ["peers", "eth1", "peer1", "peera", "peerb"] {
+            ip(&format!("link set {link} up"));
+        }
+        let mut node = Node::new();
+        node.virtual_ip("192.0.2.100", "192.0.2.100", "me");
+        node.start(&["--mode", "tc"]);
+        node.until("the address is in the table", || state()["entries"] == 1);
+
+        assert_eq!(answers("peera", "192.0.2.100"), [macs[0], macs[0]], "one answer to each request");
+
+        ip("link set peer0 down");
+        node.until("the agent sees it", || state()["interfaces"][0]["carrier"] == false);
+        node.until("the other one has the role", || answers("peera", "192.0.2.100") == [macs[1], macs[1]]);
     });
 }
