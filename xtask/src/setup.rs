@@ -38,6 +38,7 @@ const LAB_PROGRAMS: &[(&str, &str)] = &[
     ("ethtool", "ethtool"),
     ("nft", "nftables"),
     ("tcpdump", "tcpdump"),
+    ("tshark", "tshark"),
 ];
 
 /// What kube-proxy runs in its two modes, and a browser.

@@ -23,6 +23,13 @@ pub fn object(name: &str) -> Result<PathBuf, Missing> {
     if path.is_file() { Ok(path) } else { Err(Missing(format!("{name}: run `cargo xtask build-ebpf`"))) }
 }
 
+/// A program that `cargo xtask setup` installs.
+pub fn program(name: &str) -> Result<PathBuf, Missing> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file());
+    found.ok_or_else(|| Missing(format!("{name}: run `cargo xtask setup`")))
+}
+
 /// Unwraps what a suite needs, or says why it is skipped and returns `None`.
 pub fn or_skip<T>(suite: &str, needed: Result<T, Missing>) -> Option<T> {
     match needed {
