@@ -30,6 +30,9 @@ struct Args {
     /// Passes per subject and round.
     #[arg(long, default_value_t = 500_000)]
     repeat: u32,
+    /// Another build of the object: the paths of what is not ours are timed through it as well, in the same rounds.
+    #[arg(long, value_name = "OBJECT")]
+    before: Option<PathBuf>,
     /// Addresses in the table, of each family.
     #[arg(long, default_value_t = 1_000)]
     addresses: u32,
@@ -74,7 +77,11 @@ fn main() -> Result<()> {
     let mut bench = Bench::load(&need::object("lab.o").map_err(missing)?)?;
     bench.fill((0..args.addresses).map(address4).chain([golden::HELD4]), golden::NODE_MAC)?;
 
-    let subjects = subjects(&mut bench, &mut kernel)?;
+    let mut subjects = subjects(&mut bench, &mut kernel)?;
+    if let Some(object) = &args.before {
+        let old = before(object, &subjects)?;
+        subjects.extend(old);
+    }
     for subject in &subjects {
         bench.template(&subject.case.input)?;
         bench.subject(&subject.program)?;
@@ -147,6 +154,25 @@ fn subjects(bench: &mut Bench, kernel: &mut Kernel) -> Result<Vec<Subject>> {
         subjects.push(Subject { name, program: bench.program(program)?, case: case(frame, action)?, limit: None });
     }
     Ok(subjects)
+}
+
+/// The paths of what is not ours, through another build. They ask no map, so its maps stay empty.
+fn before(object: &std::path::Path, subjects: &[Subject]) -> Result<Vec<Subject>> {
+    let mut ebpf = aya::Ebpf::load_file(object).with_context(|| format!("loading {}", object.display()))?;
+    let program = xdp(&mut ebpf, name::RESPONDER)?;
+    program.load().with_context(|| format!("the verifier refuses {}", object.display()))?;
+    let rows = [
+        ("pass IPv4 TCP", "before: pass IPv4 TCP"),
+        ("pass IPv6 TCP", "before: pass IPv6 TCP"),
+        ("pass IPv4 UDP", "before: pass IPv4 UDP"),
+        ("pass IPv6 UDP", "before: pass IPv6 UDP"),
+    ];
+    let mut old = Vec::new();
+    for (now, before) in rows {
+        let same = subjects.iter().find(|subject| subject.name == now).context("a row of the table")?;
+        old.push(Subject { name: before, program: program.fd()?.try_clone()?, case: same.case.clone(), limit: None });
+    }
+    Ok(old)
 }
 
 /// Every round times the empty program with every subject's frame just before the subject.
