@@ -7,7 +7,6 @@
 //! VirtualIPs not listed any more ──► leave: how long they still count
 //! newly held addresses ──► announce: when to send which copy ──► frame: the bytes
 //! LoadBalancerNodes ──► peers: where the other nodes stand
-//! what the program heard ──► selftest: may anything be claimed
 //! SIGTERM, Node, DaemonSet ──► departure: hand over, or let go
 //! ```
 //!
@@ -20,7 +19,6 @@ pub mod frame;
 pub mod leave;
 pub mod peers;
 pub mod plan;
-pub mod selftest;
 pub mod table;
 #[cfg(test)]
 mod testing;
@@ -31,6 +29,5 @@ pub use frame::Mac;
 pub use leave::{Leaving, Presence};
 pub use peers::Peer;
 pub use plan::{Groups, Held, NodePlan, Ownership, Problem, Segments, Snapshot, addresses, plan};
-pub use selftest::SelfTest;
 pub use table::{Action, EntryKey, Operation, Role, Segment, SegmentId, SegmentKey, Table};
 pub use topology::{Config, Kind, Link, NamePatterns, Station, Topology};

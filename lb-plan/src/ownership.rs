@@ -24,7 +24,7 @@
 //!
 //! Once, at the start: [`Machine::new`]; if an earlier agent's lease still stands, [`Machine::take_up`] for each answer
 //! entry whose generation is above its slot's `YIELDED`, and [`Machine::skip_generations`] with the highest number in
-//! `YIELDED`. Then, with one monotonic clock, in each turn of the loop:
+//! `YIELDED` and the table. Then, with one monotonic clock, in each turn of the loop:
 //!
 //! 1. *Drain first*: every event of the ring buffer is a [`Input::Sighting`], every answer on the S-BFD sockets goes to
 //!    its initiator, whose reading is an [`Input::Session`] if it changed. Nothing is decided on what still waits in a
@@ -32,8 +32,8 @@
 //!    [`Input::Yielded`], and [`Input::Late`] follows.
 //! 2. *Facts*, when they changed or from time to time: [`Machine::set_links`], [`Machine::set_nodes`] (before the
 //!    addresses, the first time), [`Machine::set_addresses`] or, for a change of one, [`Machine::set_address`];
-//!    [`Input::Health`], [`Input::Lease`], [`Input::Drain`]; [`Input::Heard`] at least once a second for each segment
-//!    whose receive counter moved.
+//!    [`Input::Health`], [`Input::Lease`], [`Input::Drain`]; [`Input::Heard`] for each segment whose receive
+//!    counter moved: once a second, and every 100 ms on one on which no session reads Up.
 //! 3. [`Machine::poll`], and do its [`Output`]s in order: entries go to the table before their announcements go to the
 //!    [`crate::agent::announce::Schedule`]. For each copy that is sent, [`Machine::announced`].
 //! 4. Sleep until the earliest of [`Machine::next`], the schedule's and the initiators' deadlines, or an event.

@@ -96,14 +96,23 @@ impl Context<'_> {
     fn take(&mut self, place: &mut Place, why: Why) {
         let timing = self.world.timing;
         let generation = self.next_generation();
+        let segment = self.world.segment(place.key.segment);
+        let cut_off = segment.is_none_or(|segment| segment.is_cut_off(self.now, &timing));
+        let unannounced = cut_off && self.world.rules.has(Rule::Hush);
         let hold = Hold {
             why,
             generation,
-            announced_at: self.now,
+            claimed_at: self.now,
+            claimed: false,
             refresh_at: self.now + timing.refresh_fast,
             verify_at: Some(self.now + timing.verify).filter(|_| self.world.rules.has(Rule::Refresh)),
             contested: false,
+            unannounced,
+            defended_at: None,
         };
+        if let (Some(segment), true) = (self.world.segment_mut(place.key.segment), unannounced) {
+            segment.cut_off = true;
+        }
         self.change(place, State::Hold(hold));
         place.holder = None;
         place.promoted = false;
@@ -112,7 +121,7 @@ impl Context<'_> {
         self.watch(place);
         *self.counters.takes.entry(why).or_default() += 1;
         self.out.push(Output::Answer { key: place.key, generation });
-        if self.world.rules.has(Rule::Announce) {
+        if self.world.rules.has(Rule::Announce) && !unannounced {
             self.out.push(Output::Announce { key: place.key, copies: Copies::Series });
         }
     }
@@ -122,29 +131,37 @@ impl Context<'_> {
         *self.generation
     }
 
-    /// Rule 5's exception: the program has yielded, so the answer needs a higher generation.
+    /// Rule 5's exception: the program has yielded, so the answer needs a higher generation. The other gives way to the
+    /// first announcement. If it does not hear, one more follows its last copy, and not one for each: a fabric counts
+    /// them as moves.
     fn defend(&mut self, place: &mut Place) {
         let generation = self.next_generation();
+        let (now, tie) = (self.now, self.world.timing.tie);
         self.counters.claims_withstood += 1;
-        if let Some(hold) = place.hold_mut() {
-            hold.generation = generation;
-            self.out.push(Output::Answer { key: place.key, generation });
+        self.out.push(Output::Answer { key: place.key, generation });
+        let Some(hold) = place.hold_mut() else { return };
+        hold.generation = generation;
+        let again = hold.defended_at.is_some_and(|at| now < at + tie);
+        hold.defended_at = Some(now);
+        if again {
+            hold.refresh_at = now + tie;
+        } else {
+            self.announce(place);
         }
-        self.announce(place);
     }
 
     /// Announces once.
     pub(super) fn announce(&mut self, place: &mut Place) {
-        if let Some(hold) = place.hold_mut() {
-            hold.announced_at = self.now;
+        if place.hold().is_some() {
             self.out.push(Output::Announce { key: place.key, copies: Copies::One });
         }
     }
 
     fn contest(&mut self, place: &mut Place) {
         self.announce(place);
-        let verify = self.now + self.world.timing.verify;
+        let (now, verify) = (self.now, self.now + self.world.timing.verify);
         if let Some(hold) = place.hold_mut() {
+            hold.claimed_at = now;
             hold.contested = true;
             hold.verify_at = Some(verify);
         }

@@ -58,7 +58,7 @@ impl Machine {
         }
     }
 
-    fn held_on(&self, id: SegmentId) -> Vec<PlaceIx> {
+    pub(super) fn held_on(&self, id: SegmentId) -> Vec<PlaceIx> {
         let held = |place: &Place| place.key.segment == id && place.hold().is_some();
         self.places.iter().filter(|(_, place)| held(place)).map(|(ix, _)| ix).collect()
     }
@@ -143,7 +143,7 @@ impl Machine {
         self.world.own.resume(now);
     }
 
-    /// Generations up to this one were used before, or noted as yielded.
+    /// Generations up to this one were used before: they stand in the table, in whatever epoch, or are noted as yielded.
     pub fn skip_generations(&mut self, highest: u32) {
         self.generation = self.generation.max(highest);
     }
@@ -171,10 +171,13 @@ impl Machine {
             place.state = State::Hold(Hold {
                 why: TAKEN_UP,
                 generation,
-                announced_at: Duration::ZERO,
+                claimed_at: Duration::ZERO,
+                claimed: true,
                 refresh_at: now + self.world.timing.verify * 2,
                 verify_at: Some(now + self.world.timing.verify),
                 contested: false,
+                unannounced: false,
+                defended_at: None,
             });
         }
         let ix = self.places.add(place);

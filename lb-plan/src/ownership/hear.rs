@@ -12,7 +12,7 @@ use super::{
     rules::Rule,
     table::Happened,
     timers::Timer,
-    world::{LinkState, NodeIx, PlaceIx, Standing, Verdict},
+    world::{LinkState, ME, NodeIx, PlaceIx, Standing, Verdict},
 };
 use crate::agent::{EntryKey, Mac, SegmentId};
 
@@ -35,22 +35,34 @@ impl Machine {
         self.update_own(now);
     }
 
-    /// A copy of the announcement of `key` has been sent: rule 5's "I claimed".
+    /// A copy of the announcement of `key` has been sent. The first of a series is rule 5's "I claimed": with thousands
+    /// of addresses it goes out later than it was asked for.
     pub fn announced(&mut self, now: Duration, key: EntryKey) {
         let Some(ix) = self.places.find(key) else { return };
         self.with_place(now, ix, |_, place| {
-            if let Some(hold) = place.hold_mut() {
-                hold.announced_at = now;
+            if let Some(hold) = place.hold_mut().filter(|hold| !hold.claimed) {
+                (hold.claimed_at, hold.claimed) = (now, true);
             }
         });
     }
 
     fn heard(&mut self, now: Duration, id: SegmentId) {
+        let timing = self.world.timing;
         let Some(segment) = self.world.segment_mut(id) else { return };
+        let was_deaf = segment.is_deaf(now, &timing);
         segment.heard_at = now;
-        if matches!(segment.link, LinkState::Quiet { .. }) {
+        let quiet = matches!(segment.link, LinkState::Quiet { .. });
+        if quiet {
             segment.link = LinkState::Usable;
+        }
+        if quiet || std::mem::take(&mut segment.cut_off) {
             self.segment_dirty(id);
+        }
+        if was_deaf {
+            // Another may have taken meanwhile, and was not heard: ask before anything is announced.
+            for ix in self.held_on(id) {
+                self.with_place(now, ix, |context, place| context.verify_first(place));
+            }
         }
     }
 
@@ -191,9 +203,8 @@ impl Context<'_> {
             return;
         }
         let Some(hold) = place.hold() else {
-            let other = place.holder.is_none_or(|seen| seen.node != node);
             place.note_holder(self.now, node, &timing);
-            if let (Some(audit), true) = (&mut place.audit, other) {
+            if let Some(audit) = place.audit.as_mut().filter(|audit| audit.unanswered > 0) {
                 audit.unanswered = 0;
                 audit.due = self.now + timing.verify;
             }
@@ -205,9 +216,9 @@ impl Context<'_> {
         }
         self.counters.claims_heard += 1;
         let mine = self.world.segment(place.key.segment).map(|segment| segment.mac);
-        // Who drains said "take it from me", and keeps nothing.
-        let leaves = self.world.own.stage() == Stage::Draining;
-        let tie = !leaves && self.now < hold.announced_at + timing.tie && mine.is_some_and(|mine| mine < mac);
+        // Who drains or is not ranked has nothing to keep.
+        let wants = matches!(self.world.own.stage(), Stage::Ready { .. }) && place.rank(ME).is_some();
+        let tie = wants && self.now < hold.claimed_at + timing.tie && mine.is_some_and(|mine| mine < mac);
         if !tie {
             self.lose_to(place, node);
         }
@@ -231,7 +242,7 @@ impl Context<'_> {
 
     fn answer(&mut self, place: &mut Place, node: NodeIx) {
         let timing = self.world.timing;
-        let mine = self.is_mine(place, node);
+        let mine = self.is_mine(place, node) && self.world.rules.has(Rule::Contest);
         match place.hold() {
             Some(hold) => {
                 self.counters.duplicates += 1;

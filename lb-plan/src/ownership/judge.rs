@@ -59,6 +59,10 @@ pub(super) fn judge(world: &World, place: &Place, now: Duration) -> Judgement {
     if let Some((why, until)) = not_ready(world, place, now) {
         return Judgement::Wait { why, until };
     }
+    let free_at = place.moves.allowed_at(ME, world.timing.moves_most, &world.timing);
+    if now < free_at {
+        return Judgement::Wait { why: WhyNot::Capped, until: Some(free_at) };
+    }
     match above(world, place) {
         Above::Alive => Judgement::Wait { why: WhyNot::NodeAbove, until: None },
         Above::Silent => Judgement::Ask,
@@ -128,11 +132,13 @@ fn above(world: &World, place: &Place) -> Above {
 fn below(world: &World, place: &Place, now: Duration, why: Why) -> Judgement {
     let timing = &world.timing;
     let Some(holder) = place.holder_below(now, timing) else {
-        let known = matches!(why, Why::Silent | Why::AdminDown);
+        // A node below that was heard long ago may hold it still: one that is told another ranking is not silent.
+        let forgotten = place.holder.is_some_and(|seen| place.is_below_me(seen.node));
+        let known = matches!(why, Why::Silent | Why::AdminDown) && !forgotten;
         if why == Why::AdminDown && now < place.hold_down.until {
             return Judgement::Wait { why: WhyNot::HoldDown, until: Some(place.hold_down.until) };
         }
-        return unless_capped(world, place, now, timing.moves_most, Judgement::Take { why, look: !known });
+        return Judgement::Take { why, look: !known };
     };
     if !world.rules.has(Rule::TakeOver) {
         return Judgement::Wait { why: WhyNot::Failback, until: Some(remembered_until(world, place)) };
@@ -140,9 +146,9 @@ fn below(world: &World, place: &Place, now: Duration, why: Why) -> Judgement {
     let planned = place.promoted || place.rank(holder).is_none();
     match world.standing(place.key.segment, holder) {
         Standing::Silent => Judgement::Ask,
-        Standing::Dead => take(world, place, now, Why::Silent, timing.moves_most),
-        Standing::Absent => take(world, place, now, why, timing.moves_most),
-        Standing::Leaving => take(world, place, now, Why::AdminDown, timing.moves_most),
+        Standing::Dead => Judgement::Take { why: Why::Silent, look: false },
+        Standing::Absent => Judgement::Take { why, look: false },
+        Standing::Leaving => Judgement::Take { why: Why::AdminDown, look: false },
         Standing::Alive if planned => after_hold_down(world, place, now, Why::Promoted, timing.moves_most),
         Standing::Alive => match failback_at(place, now) {
             Some(at) if at <= now => after_hold_down(world, place, now, Why::Failback, timing.moves_planned),
@@ -173,16 +179,11 @@ fn after_hold_down(world: &World, place: &Place, now: Duration, why: Why, most: 
         let until = place.hold_down.until.min(remembered_until(world, place));
         return Judgement::Wait { why: WhyNot::HoldDown, until: Some(until) };
     }
-    take(world, place, now, why, most)
-}
-
-fn take(world: &World, place: &Place, now: Duration, why: Why, most: usize) -> Judgement {
-    unless_capped(world, place, now, most, Judgement::Take { why, look: false })
-}
-
-fn unless_capped(world: &World, place: &Place, now: Duration, most: usize, take: Judgement) -> Judgement {
-    let at = place.moves.allowed_at(ME, most, &world.timing);
-    if now < at { Judgement::Wait { why: WhyNot::Capped, until: Some(at) } } else { take }
+    let free_at = place.moves.allowed_at(ME, most, &world.timing);
+    if now < free_at {
+        return Judgement::Wait { why: WhyNot::Capped, until: Some(free_at.min(remembered_until(world, place))) };
+    }
+    Judgement::Take { why, look: false }
 }
 
 /// A holder that has just claimed keeps what is claimed against it if its MAC is the lower one (rule 5): until then.

@@ -10,7 +10,7 @@ use super::{
     rules::Rule,
     table::Happened,
     timing::Timing,
-    world::ME,
+    world::{ME, Segment},
 };
 use crate::agent::Mac;
 
@@ -32,8 +32,14 @@ impl Context<'_> {
 
     /// Announces again, and asks whether somebody else answers (rule 6).
     pub(super) fn keep(&mut self, place: &mut Place) {
-        let now = self.now;
+        let (now, patience) = (self.now, self.world.timing.audit_probe);
+        let heard = self.world.segment(place.key.segment).is_some_and(|segment| !segment.cut_off);
         let Some(hold) = place.hold_mut() else { return };
+        if heard && std::mem::take(&mut hold.unannounced) {
+            // It may be held by now on the other side of what was cut.
+            hold.verify_at = Some(now);
+            hold.refresh_at = now + patience;
+        }
         if hold.verify_at.is_some_and(|due| due <= now) {
             hold.verify_at = None;
             self.hush_if_deaf(place);
@@ -47,7 +53,7 @@ impl Context<'_> {
     /// Nobody at all was heard since the take: the silence may be this node's own. One announcement was due to the
     /// others; more would take the address from them again and again.
     fn hush_if_deaf(&mut self, place: &Place) {
-        let recent = self.now < place.since + self.world.timing.verify * 2;
+        let recent = self.now < place.since + self.world.timing.verify * 2 && self.world.rules.has(Rule::Hush);
         let segment = self.world.segment(place.key.segment);
         if recent && segment.is_some_and(|segment| segment.up == 0 && segment.heard_at <= place.since) {
             self.out.push(Output::Hush { key: place.key });
@@ -58,13 +64,14 @@ impl Context<'_> {
         let timing = self.world.timing;
         let first = place.rank(ME) == Some(0);
         let period = if first { timing.refresh_slow } else { timing.refresh_fast };
-        let deaf = self.world.segment(place.key.segment).is_none_or(|segment| segment.is_deaf(self.now, &timing));
+        let silent = |segment: &Segment| segment.cut_off || segment.is_deaf(self.now, &timing);
+        let deaf = self.world.segment(place.key.segment).is_none_or(silent);
         let due = self.now + Timing::spread(period, self.ix);
         if let Some(hold) = place.hold_mut() {
             hold.refresh_at = due;
             hold.contested = false;
         }
-        if !deaf && self.world.rules.has(Rule::Refresh) {
+        if (!deaf || !self.world.rules.has(Rule::Hush)) && self.world.rules.has(Rule::Refresh) {
             self.announce(place);
         }
     }
@@ -75,6 +82,17 @@ impl Context<'_> {
         let asks = self.world.rules.has(Rule::Refresh);
         if let (Some(hold), true) = (place.hold_mut(), asks) {
             hold.verify_at = Some(hold.verify_at.map_or(due, |earlier| earlier.min(due)));
+        }
+    }
+
+    /// Asks for its own address soon, and announces nothing before.
+    pub(super) fn verify_first(&mut self, place: &mut Place) {
+        let patience = self.world.timing.audit_probe;
+        self.verify_soon(place);
+        if let Some(hold) = place.hold_mut()
+            && let Some(verify_at) = hold.verify_at
+        {
+            hold.refresh_at = hold.refresh_at.max(verify_at + patience);
         }
     }
 
@@ -128,7 +146,7 @@ impl Context<'_> {
     pub(super) fn announce_series(&mut self, place: &mut Place) {
         let now = self.now;
         if let Some(hold) = place.hold_mut() {
-            hold.announced_at = now;
+            (hold.claimed_at, hold.claimed) = (now, false);
             self.out.push(Output::Announce { key: place.key, copies: Copies::Series });
         }
     }

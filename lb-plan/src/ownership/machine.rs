@@ -10,6 +10,7 @@ use super::{
     act::Context,
     judge,
     output::{Counters, Output, Reflect, Status, WhyNot},
+    own::Stage,
     place::{Place, State},
     rules::Rules,
     table::Happened,
@@ -184,6 +185,12 @@ impl Machine {
     pub(super) fn update_own(&mut self, now: Duration) {
         if self.world.own.update(now, &self.world.timing, self.world.rules) {
             self.all_dirty();
+        }
+        if self.world.own.stage() == Stage::LeaseLost {
+            // At once: by the next poll there may be a lease again, in which nothing of this stands.
+            while let Some(ix) = self.dirty.pop_first() {
+                self.visit(now, ix);
+            }
         }
         let reflects = self.world.own.reflects();
         if self.told.replace(reflects) != Some(reflects) {

@@ -62,11 +62,17 @@ pub(super) enum State {
 pub(super) struct Hold {
     pub(super) why: Why,
     pub(super) generation: u32,
-    /// When the last copy of an announcement went out: rule 5's "I claimed".
-    pub(super) announced_at: Duration,
+    /// When the first copy of a series went out, or was to go: rule 5's "I claimed".
+    pub(super) claimed_at: Duration,
+    /// That copy has been sent.
+    pub(super) claimed: bool,
     pub(super) refresh_at: Duration,
+    /// When a claim was withstood last.
+    pub(super) defended_at: Option<Duration>,
     /// When to ask whether somebody else answers.
     pub(super) verify_at: Option<Duration>,
+    /// Nobody was heard when it was taken: announced as soon as somebody is.
+    pub(super) unannounced: bool,
     /// The last such question was answered by a node from which it was taken.
     pub(super) contested: bool,
 }

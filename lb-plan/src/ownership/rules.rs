@@ -1,4 +1,4 @@
-//! The ten rules by name. Tests leave one out, to show what it is for.
+//! The ten rules by name, and what was mended of them. Tests leave one out, to show what it is for.
 
 /// A rule of the design's section on who holds an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +23,10 @@ pub(super) enum Rule {
     Strangers,
     /// 10: nothing is taken before the node is ready.
     WarmUp,
+    /// 6, as ADR 0041 mended it: who may take an address from the node that answers says so once more.
+    Contest,
+    /// 6, as ADR 0041 mended it: who hears nobody announces nothing.
+    Hush,
 }
 
 /// The rules in force: all of them, but in tests.
@@ -33,6 +37,11 @@ pub(super) struct Rules {
 }
 
 impl Rules {
+    #[cfg(test)]
+    pub(super) const fn without(rule: Rule) -> Self {
+        Self { without: Some(rule) }
+    }
+
     #[cfg(test)]
     pub(super) fn has(self, rule: Rule) -> bool {
         self.without != Some(rule)

@@ -9,6 +9,8 @@ use crate::agent::{EntryKey, Mac, SegmentId};
 
 mod claims;
 mod health;
+mod many;
+mod model;
 mod silent;
 mod strangers;
 mod unanswered;

@@ -35,8 +35,10 @@ pub struct Timing {
     pub refresh_slow: Duration,
     /// Rule 6: a loop that is later than this asks for all that it holds.
     pub late: Duration,
-    /// Rule 6: who has heard no station for this announces nothing: it could not hear an objection.
+    /// Rule 6: who has heard no station for this announces nothing again: it could not hear an objection.
     pub deaf: Duration,
+    /// Rule 4: who has heard no station for this, when several nodes went silent, takes without announcing.
+    pub cut_off: Duration,
     /// Rule 7: standby k audits each address every k of these.
     pub audit_every: Duration,
     /// Rule 7: between two questions of an audit that was not answered.
@@ -76,6 +78,7 @@ impl Default for Timing {
             refresh_slow: Duration::from_secs(60),
             late: Duration::from_secs(1),
             deaf: Duration::from_secs(3),
+            cut_off: Duration::from_millis(150),
             audit_every: Duration::from_secs(5),
             audit_probe: Duration::from_millis(100),
             audit_count: 3,

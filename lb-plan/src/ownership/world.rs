@@ -51,6 +51,8 @@ pub(super) struct Segment {
     pub(super) peers: BTreeMap<NodeIx, Peer>,
     /// How many sessions read Up.
     pub(super) up: u32,
+    /// Something was taken and not announced.
+    pub(super) cut_off: bool,
 }
 
 /// Rule 1's view of a link.
@@ -186,6 +188,12 @@ impl World {
 impl Segment {
     pub(super) fn peer(&mut self, node: NodeIx) -> &mut Peer {
         self.peers.entry(node).or_default()
+    }
+
+    /// Whether rather this node is cut off than all others died at once.
+    pub(super) fn is_cut_off(&self, now: Duration, timing: &Timing) -> bool {
+        let silent = self.peers.values().filter(|peer| peer.told.is_some() && peer.reading == Reading::Down);
+        self.up == 0 && silent.count() > 1 && now >= self.heard_at + timing.cut_off
     }
 
     /// Whether an objection to an announcement could not be heard.

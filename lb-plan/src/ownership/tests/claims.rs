@@ -46,15 +46,29 @@ fn of_two_simultaneous_claims_the_lower_mac_keeps_with_a_higher_generation_and_t
 }
 
 #[test]
-fn every_copy_that_goes_out_counts_as_a_claim_of_that_moment() {
+fn claim_counts_from_its_first_copy_however_late_that_goes_out() {
     let mut node = holder("a", &["a", "b"]);
     node.machine.announced(node.now, key(1));
     node.now += ms(200);
+    node.machine.announced(node.now, key(1));
+    node.now += ms(40);
 
     node.claim("b", 1);
 
     assert!(node.holds(1));
     assert_eq!(node.machine.counters().claims_withstood, 1);
+}
+
+#[test]
+fn draining_node_keeps_nothing_by_its_mac() {
+    let mut node = Node1::ready("a");
+    node.rank(1, &["a", "b"]);
+    node.pass(ms(100));
+    node.input(Input::Drain(true));
+
+    node.claim("b", 1);
+
+    assert!(!node.holds(1));
 }
 
 #[test]
