@@ -192,7 +192,8 @@ impl Owner {
         // Several copies at a wake-up, not one.
         let copies = self.schedule.next().map(|due| due.max(self.view.completed_at + COPIES));
         let decision = self.deciding.machine.next();
-        let due = [copies, self.host.next(), self.seen.leaving.next(), decision, Some(renewal)];
+        let listen = Some(self.deciding.listen_at).filter(|_| self.seen.looked);
+        let due = [copies, self.host.next(), self.seen.leaving.next(), decision, listen, Some(renewal)];
         let due = due.into_iter().flatten().min();
         if self.seen.lost || self.seen.stale {
             return Duration::ZERO;

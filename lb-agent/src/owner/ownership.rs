@@ -28,8 +28,10 @@ use crate::{
     xdp::events::{Event, Kind, Reaction},
 };
 
-/// What the link counters are read for: how often.
+/// How often the link counters are read while some peer answers.
 const LISTEN: Duration = Duration::from_secs(1);
+/// The same while none does: then they alone say whether anybody is there, and a node that hears nobody must not announce.
+const LISTEN_CLOSELY: Duration = Duration::from_millis(100);
 /// A peer that hears us says so with every probe; this long ago still counts.
 const HEARD: Duration = Duration::from_secs(2);
 /// How often a node is probed that no address depends on.
@@ -57,7 +59,9 @@ pub(super) struct Deciding {
     reflected: Option<abi::Reflector>,
     discriminator: NonZeroU32,
     received: BTreeMap<String, u64>,
-    listen_at: Duration,
+    pub(super) listen_at: Duration,
+    /// When it is asked next whether events are missing.
+    audit_at: Duration,
     health: Health,
     known_at: Known,
     /// What is held has changed since it was shown.
@@ -89,6 +93,7 @@ impl Deciding {
             discriminator: peers::discriminator(node),
             received: BTreeMap::new(),
             listen_at: Duration::ZERO,
+            audit_at: Duration::ZERO,
             health: Health::default(),
             known_at: Known::NotBefore(clock::monotonic() + UNKNOWN),
             changed: false,
@@ -221,8 +226,12 @@ impl Owner {
         if now < self.deciding.listen_at {
             return;
         }
-        self.deciding.listen_at = now + LISTEN;
-        self.audit_events(now);
+        let answered = self.deciding.readings.values().any(|reading| *reading == Reading::Up);
+        self.deciding.listen_at = now + if answered { LISTEN } else { LISTEN_CLOSELY };
+        if now >= self.deciding.audit_at {
+            self.deciding.audit_at = now + LISTEN;
+            self.audit_events(now);
+        }
         let frames = match received::frames() {
             Ok(frames) => frames,
             Err(error) => {
