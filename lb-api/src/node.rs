@@ -73,9 +73,9 @@ pub struct BgpSession {
     #[serde(skip_serializing_if = "String::is_empty")]
     pub last_error: String,
     /// Prefixes that the peer should know.
-    pub wanted_prefixes: u64,
+    pub wanted_prefixes: u32,
     /// Prefixes that the peer knows from this node.
-    pub told_prefixes: u64,
+    pub told_prefixes: u32,
     /// BFD beside it: `Up`, `Down`, `Init`, `AdminDown`; empty: none.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub bfd: String,

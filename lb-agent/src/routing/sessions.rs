@@ -25,8 +25,8 @@ fn session(name: &str, peer: &PeerStatus) -> BgpSession {
         since,
         reason: peer.reason(),
         last_error: peer.last_error().map(ToString::to_string).unwrap_or_default(),
-        wanted_prefixes: peer.bgp.wanted,
-        told_prefixes: peer.bgp.told,
+        wanted_prefixes: u32::try_from(peer.bgp.wanted).unwrap_or(u32::MAX),
+        told_prefixes: u32::try_from(peer.bgp.told).unwrap_or(u32::MAX),
         bfd: peer.bfd.as_ref().map(|bfd| format!("{:?}", bfd.state)).unwrap_or_default(),
     }
 }

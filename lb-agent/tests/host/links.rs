@@ -70,7 +70,8 @@ fn interface_without_ipv6_is_reported_and_stops_no_other() {
         node.until("3 s have passed", || began.elapsed().as_secs() >= 3);
         assert!(reported(), "{}", state());
         let more = state()["passes"].as_u64().zip(passes).map(|(now, then)| now - then);
-        assert!(more < Some(60), "{more:?} passes in 3 s: it never comes to rest");
+        // Nobody answers this node, so it listens ten times a second, and each address on each segment has its own timers.
+        assert!(more < Some(400), "{more:?} passes in 3 s: it never comes to rest");
     });
 }
 
@@ -123,7 +124,7 @@ fn of_two_interfaces_on_one_segment_one_answers_and_the_other_takes_over_with_th
         let mut node = Node::new();
         node.virtual_ip("192.0.2.100", "192.0.2.100", "me");
         node.start(&["--mode", "tc"]);
-        node.until("the address is in the table", || state()["entries"] == 1);
+        node.until("the address is held", || state()["holds"] == serde_json::json!(["192.0.2.100"]));
 
         assert_eq!(answers("peera", "192.0.2.100"), [macs[0], macs[0]], "one answer to each request");
 

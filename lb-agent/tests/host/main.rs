@@ -22,7 +22,8 @@ use nix::{
 };
 
 use node::{
-    addresses, arp_announce, in_device_filter, in_namespace, ip, joined, node_with_two_addresses, state, xdp_attached,
+    BOTH, addresses, arp_announce, in_device_filter, in_namespace, ip, joined, node_with_two_addresses, state,
+    xdp_attached,
 };
 
 #[test]
@@ -30,15 +31,16 @@ fn what_a_killed_agent_leaves_is_taken_up_and_cleanup_puts_everything_back() {
     in_namespace(|| {
         let before = (arp_announce(), addresses());
         let mut node = node_with_two_addresses();
-        node.start(&[]);
-        assert_eq!(state()["holds"], serde_json::json!(["192.0.2.100"]));
+        node.start_holding(&[], &BOTH);
         assert_eq!(state()["entries"], 2);
-        node.until("the group of an address we only stand by for is joined", || joined() && in_device_filter());
+        node.until("the announcements end", || state()["announcing"] == 0);
+        node.until("the group is joined", || joined() && in_device_filter());
         assert_eq!(arp_announce(), "2");
 
         node.end(Signal::SIGKILL);
         assert!(joined() && in_device_filter() && xdp_attached(), "what must outlive the agent is gone");
         node.start(&[]);
+        assert_eq!(state()["holds"], serde_json::json!(BOTH), "at once: they were answered all the time");
         assert_eq!(state()["lease"]["epoch"], 1, "a restart within the lease keeps the epoch");
         assert_eq!(state()["announcing"], 0, "nothing was newly taken");
 
@@ -89,7 +91,7 @@ fn release_leaves_nothing_and_takes_the_name_out_of_the_status() {
 fn lease_that_ran_out_starts_a_new_epoch() {
     in_namespace(|| {
         let mut node = node_with_two_addresses();
-        node.start(&["--lease", "2s"]);
+        node.start_holding(&["--lease", "2s"], &BOTH);
         let agent = Pid::from_raw(i32::try_from(node.agent.as_ref().expect("running").id()).expect("a pid"));
         kill(agent, Signal::SIGSTOP).expect("stopped");
         let stopped = Instant::now();
@@ -101,7 +103,7 @@ fn lease_that_ran_out_starts_a_new_epoch() {
             let lease = &state()["lease"];
             lease["epoch"] == 2 && lease["state"] == "Held"
         });
-        assert_eq!(state()["holds"], serde_json::json!(["192.0.2.100"]));
+        node.until("the addresses are held again", || state()["holds"] == serde_json::json!(BOTH));
     });
 }
 

@@ -88,6 +88,12 @@ impl Node {
         self.until("the agent is ready", || get("/readyz").is_some_and(|text| text.ends_with("ok\n")));
     }
 
+    /// The same, and waits until it holds exactly these addresses.
+    pub(crate) fn start_holding(&mut self, more: &[&str], addresses: &[&str]) {
+        self.start(more);
+        self.until("the addresses are held", || state()["holds"] == serde_json::json!(addresses));
+    }
+
     pub(crate) fn end(&mut self, signal: Signal) {
         let mut agent = self.agent.take().expect("running");
         let pid = Pid::from_raw(i32::try_from(agent.id()).expect("a pid"));
@@ -158,6 +164,9 @@ pub(crate) fn addresses() -> BTreeSet<String> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.lines().filter_map(|line| line.split_whitespace().nth(3)).map(str::to_owned).collect()
 }
+
+/// What a node with two addresses holds while it is alone: it is the second for one of them, and nobody is the first.
+pub(crate) const BOTH: [&str; 2] = ["192.0.2.100", "2001:db8:2::100"];
 
 pub(crate) fn node_with_two_addresses() -> Node {
     let node = Node::new();

@@ -29,16 +29,16 @@ fn a_stranger_that_announces_our_address_is_told_and_an_agent_that_was_away_read
     in_namespace(|| {
         let mut node = Node::new();
         node.virtual_ip("192.0.2.100", "192.0.2.100", "me");
-        node.start(&[]);
+        node.start_holding(&[], &["192.0.2.100"]);
         ip("address add 192.0.2.100/32 dev peer0");
 
         announce("peer0", "192.0.2.100");
-        node.until("the agent is told", || strangers() == 1);
+        node.until("the agent is told", || strangers() >= 1);
 
         node.end(Signal::SIGKILL);
         announce("peer0", "192.0.2.100");
         node.start(&[]);
-        node.until("what came meanwhile is read by the successor", || strangers() == 1);
+        node.until("what came meanwhile is read by the successor", || strangers() >= 1);
         assert_eq!(metric("herald_agent_events_lost_total", ""), 0);
     });
 }

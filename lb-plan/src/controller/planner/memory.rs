@@ -41,6 +41,8 @@ pub(in crate::controller) struct Memory {
     sharers: HashMap<String, BTreeSet<Name>>,
     /// Who shows an address, of the Services that are of the type.
     showers: HashMap<IpAddr, BTreeSet<Name>>,
+    /// Who asks for an address.
+    askers: HashMap<IpAddr, BTreeSet<Name>>,
     vips: HashMap<IpAddr, Arc<VirtualIP>>,
     /// The addresses of the VirtualIPs that name a Service.
     named: HashMap<Name, BTreeSet<IpAddr>>,
@@ -121,6 +123,10 @@ impl Memory {
 
     pub(super) fn with_key(&self, key: &str) -> impl Iterator<Item = &Name> {
         self.sharers.get(key).into_iter().flatten()
+    }
+
+    pub(super) fn asks_for(&self, address: &IpAddr) -> impl Iterator<Item = &Name> {
+        self.askers.get(address).into_iter().flatten()
     }
 
     pub(super) fn shows(&self, address: &IpAddr) -> impl Iterator<Item = &Name> {

@@ -149,6 +149,20 @@ proptest! {
     }
 }
 
+#[test]
+fn service_that_asks_for_an_address_is_reached_when_that_becomes_free() {
+    use histories::Edit::{Count, Delete, Request, Service};
+    let whole = || (None, std::collections::BTreeSet::new());
+    let cut_short = (Some(1), std::collections::BTreeSet::new());
+    let history = vec![
+        (Count { number: 3, count: 1 }, whole()),
+        (Service { number: 2, count: 2, dual: 0, class: 2 }, whole()),
+        (Request { number: 2, last: vec![0] }, whole()),
+        (Delete(3), cut_short),
+    ];
+    follow(start_with_classes(), history, histories::Edit::make);
+}
+
 /// Else the tests above would compare wholes.
 #[test]
 fn one_service_among_many_is_planned_alone() {

@@ -18,7 +18,7 @@ use crate::controller::{
     choice::shown_by,
     cluster::service_of,
     event,
-    planner::{Change, Changes},
+    planner::{Change, Changes, circle::requested},
 };
 
 impl Memory {
@@ -28,6 +28,7 @@ impl Memory {
         for Change { before, now } in changes.services {
             if let Some(service) = &before {
                 about.push(name_of(service.as_ref()));
+                about.extend(shown(service).iter().flat_map(|address| self.asks_for(address)).cloned());
                 self.remove_service(service)?;
             }
             if let Some(service) = now {
@@ -38,7 +39,8 @@ impl Memory {
         for Change { before, now } in changes.virtual_ips {
             for vip in before.iter().chain(&now) {
                 about.extend(vip.spec.claims.iter().map(|claim| name(&claim.namespace, &claim.name)));
-                about.extend(address_of(vip).iter().flat_map(|address| self.shows(address)).cloned());
+                let reached = |address| self.shows(address).chain(self.asks_for(address));
+                about.extend(address_of(vip).iter().flat_map(reached).cloned());
             }
             if let Some(vip) = &before {
                 self.remove_vip(vip)?;
@@ -90,7 +92,11 @@ impl Memory {
 
     pub(super) fn add_service(&mut self, service: Arc<Service>) {
         let name = self.known(name_of(service.as_ref()));
-        if let Some(key) = service::of(&service).sharing_key {
+        let request = service::of(&service);
+        for address in requested(&request) {
+            self.askers.entry(address).or_default().insert(name.clone());
+        }
+        if let Some(key) = request.sharing_key {
             self.sharers.entry(key).or_default().insert(name.clone());
         }
         for address in shown(&service) {
@@ -102,7 +108,11 @@ impl Memory {
     fn remove_service(&mut self, service: &Service) -> Option<()> {
         let name = name_of(service);
         let known = self.services.remove(&name)?;
-        if let Some(key) = service::of(&known).sharing_key {
+        let request = service::of(&known);
+        for address in requested(&request) {
+            take_out(&mut self.askers, &address, &name);
+        }
+        if let Some(key) = request.sharing_key {
             take_out(&mut self.sharers, &key, &name);
         }
         for address in shown(&known) {
