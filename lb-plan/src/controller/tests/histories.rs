@@ -184,8 +184,9 @@ proptest! {
         }
     }
 
-    /// Where a controller is killed makes no difference to who has which address. Rankings depend on the rankings before
-    /// them, and so on which of two plans made them.
+    /// Where a controller is killed makes no difference to who has which address; where there are too few, to how many are
+    /// given in all: who gets the last ones depends on what was given back first. Rankings depend on the rankings before them, and so
+    /// on which of two plans made them.
     #[test]
     fn a_kill_between_any_two_steps_ends_the_same(edits in prop::collection::vec(edit(), 1..12), last in edit(), cut in 0_usize..12) {
         let mut world = World::new();
@@ -205,6 +206,12 @@ proptest! {
         }
         world.settle();
         killed.settle();
-        prop_assert_eq!(world.bound(), killed.bound());
+        let figures = world.plan().figures;
+        if figures.assigned == figures.wanted {
+            prop_assert_eq!(world.bound(), killed.bound());
+        } else {
+            let given = |world: &World| world.bound().values().map(|has| has.len()).sum::<usize>();
+            prop_assert_eq!(given(&world), given(&killed));
+        }
     }
 }
