@@ -41,7 +41,7 @@ const SLOW: Duration = Duration::from_millis(300);
 const NEIGHBOURS: usize = 2;
 /// How long a node waits, before it holds anything, for others to see what it has published.
 const KNOWN: Duration = Duration::from_millis(300);
-/// How long it waits at most to be able to publish anything.
+/// How long it waits at most to be able to publish anything, and for a peer to say that it hears this node.
 const UNKNOWN: Duration = Duration::from_secs(10);
 
 /// The machine, and what is needed to feed and to obey it.
@@ -64,6 +64,8 @@ pub(super) struct Deciding {
     audit_at: Duration,
     health: Health,
     known_at: Known,
+    /// Since when peers live and none says that it hears this node.
+    pending_since: Option<Duration>,
     /// What is held has changed since it was shown.
     pub(super) changed: bool,
     draining: bool,
@@ -96,6 +98,7 @@ impl Deciding {
             audit_at: Duration::ZERO,
             health: Health::default(),
             known_at: Known::NotBefore(clock::monotonic() + UNKNOWN),
+            pending_since: None,
             changed: false,
             draining: false,
         })
@@ -168,7 +171,8 @@ impl Owner {
     fn meet(&mut self, now: Duration, links: Links) {
         let listing = self.deciding.nodes.current();
         let same = self.deciding.listed.as_ref().is_some_and(|listed| Arc::ptr_eq(listed, &listing));
-        if same && links != Links::Changed {
+        // Before all is listed nobody is known to be missing.
+        if !listing.synced || same && links != Links::Changed {
             return;
         }
         let by_index: BTreeMap<u32, &Link> =
@@ -266,8 +270,14 @@ impl Owner {
         }
         let self_test = match (heard, lives || unknown) {
             (true, _) => SelfTest::Passed,
+            // Peers live, but it may be that none of them has a reason to probe this node: nobody must go unanswered for it.
+            (false, true) if self.deciding.pending_since.is_some_and(|since| now > since + UNKNOWN) => SelfTest::Alone,
             (false, true) => SelfTest::Pending,
             (false, false) => SelfTest::Alone,
+        };
+        self.deciding.pending_since = match (heard, lives || unknown) {
+            (false, true) => self.deciding.pending_since.or(Some(now)),
+            (true, _) | (false, false) => None,
         };
         Health { proxy: Proxy::Synced, self_test, hold_down_until: self.known_at(now) }
     }

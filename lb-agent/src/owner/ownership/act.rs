@@ -162,13 +162,22 @@ impl Owner {
             return;
         }
         let key = EntryKey { segment: station.segment, address: target.address };
+        if !self.keeper.is_held() || !self.tables.answers(key) {
+            // What is not answered must not be announced: an event may ask for it that came before the address was lost.
+            return self.schedule.stop(target);
+        }
         match self.tables.has_yielded(key) {
             Ok(false) => {}
-            // The event was lost or is on its way. To announce what another node has taken would take it back.
+            // To announce what another node has taken would take it back. Its claim may be waiting to be read, and says who
+            // it was; if it was lost, the map alone says that there was one.
             Ok(true) => {
                 self.schedule.stop(target);
+                let now = clock::monotonic();
+                while let Some(event) = self.told.take() {
+                    self.sighted(now, &event);
+                }
                 let yielded = Input::Yielded { key, generation: u32::MAX };
-                return self.deciding.machine.handle(clock::monotonic(), yielded);
+                return self.deciding.machine.handle(now, yielded);
             }
             Err(error) => return self.report(vec![error]),
         }

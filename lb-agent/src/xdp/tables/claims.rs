@@ -34,6 +34,11 @@ impl Tables {
         self.entries.get(&key).is_some_and(|entry| (entry.generation, entry.epoch) == (generation, epoch))
     }
 
+    /// Whether an entry answers, as far as the agent's word goes: the program may have given it away.
+    pub(crate) fn answers(&self, key: EntryKey) -> bool {
+        self.entries.get(&key).is_some_and(|entry| self.counts(entry) == Action::Answer)
+    }
+
     /// Whether the program gave an address away that stands as answered: it does not answer it until it is applied anew.
     pub(crate) fn has_yielded(&self, key: EntryKey) -> anyhow::Result<bool> {
         match self.entries.get(&key) {
