@@ -8,7 +8,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::defaults;
+use crate::decode::{self, Undecodable};
 
 mod locate;
 
@@ -79,22 +79,11 @@ impl Document<'_> {
 
     /// The document as an object; `value` is what [`Document::value`] gave.
     pub(crate) fn decode<K: DeserializeOwned>(&self, value: Value) -> Result<K, Fault> {
-        // The tree decodes fast but knows no lines. Only when it fails the text is read again, with its types known:
-        // that says where, and `80` in a text field is told to need quotes, as an API server would.
-        let bare = defaults::with_spec(&value);
-        let decoded = serde_json::from_value(value).or_else(|error| match bare {
-            Some(complete) => serde_json::from_value(complete).map_err(|_as_before| error),
-            None => Err(error),
-        });
-        decoded.or_else(|tree| {
-            let typed: Result<K, _> = serde_saphyr::from_str_with_options(self.text, typed());
-            typed.map_err(|error| {
-                let mut fault = self.fault(&error);
-                if fault.field.is_empty() {
-                    fault.message = tree.to_string();
-                }
-                fault
-            })
+        decode::decode(value).map_err(|Undecodable { field, mut message }| {
+            if is_bare(&message) {
+                message.push_str(": a text that looks like something else must be quoted");
+            }
+            self.fault_at(&field, message)
         })
     }
 
@@ -119,9 +108,12 @@ fn untyped() -> serde_saphyr::Options {
     serde_saphyr::options! { strict_booleans: true }
 }
 
-/// A text field wants a text: what YAML reads as a number or a boolean must be quoted.
-fn typed() -> serde_saphyr::Options {
-    serde_saphyr::options! { strict_booleans: true, no_schema: true }
+/// `80` and `true` are a text only in quotes. An API server says the same of JSON, where nobody leaves them out.
+fn is_bare(message: &str) -> bool {
+    let of_another_type = ["integer", "floating point", "boolean"]
+        .iter()
+        .any(|found| message.strip_prefix("invalid type: ").is_some_and(|rest| rest.starts_with(found)));
+    of_another_type && message.ends_with("expected a string")
 }
 
 #[cfg(test)]

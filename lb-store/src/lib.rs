@@ -9,6 +9,7 @@
 //! [`Rejection`] by file, line and field; everything else keeps working.
 #![forbid(unsafe_code)]
 
+mod decode;
 mod defaults;
 mod digest;
 mod directory;

@@ -14,7 +14,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::{Key, Listing, Object, digest, kind::Checked};
+use crate::{
+    Key, Listing, Object,
+    decode::{Undecodable, decode},
+    digest,
+    kind::Checked,
+};
 
 /// A status that Herald wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,9 +171,9 @@ impl<K: Object> Held<K> {
         if restatus {
             match with_status(&object, &status) {
                 Ok(whole) => object = whole,
-                Err(error) => {
+                Err(Undecodable { field, message }) => {
                     let name = Key::of(&object);
-                    tracing::warn!(kind = %K::kind(&()), %name, %error, "ignore a status that does not decode");
+                    tracing::warn!(kind = %K::kind(&()), %name, field, message, "ignore a status that does not decode");
                 }
             }
         }
@@ -180,15 +185,16 @@ impl<K: Object> Held<K> {
     }
 }
 
-fn with_status<K: Object>(object: &K, status: &Value) -> serde_json::Result<K> {
-    let mut tree = serde_json::to_value(object)?;
+fn with_status<K: Object>(object: &K, status: &Value) -> Result<K, Undecodable> {
+    let whole = |error: serde_json::Error| Undecodable { field: String::new(), message: error.to_string() };
+    let mut tree = serde_json::to_value(object).map_err(whole)?;
     if let Value::Object(fields) = &mut tree {
         fields.remove("status");
         if !status.is_null() {
             fields.insert("status".into(), status.clone());
         }
     }
-    serde_json::from_value(tree)
+    decode(tree)
 }
 
 /// An object's tree in parts.

@@ -17,7 +17,9 @@ use super::{
     state::State,
 };
 use crate::{
-    CreateError, DeleteError, Key, Object, Preconditions, UpdateError, digest,
+    CreateError, DeleteError, Key, Object, Preconditions, UpdateError,
+    decode::{Undecodable, decode},
+    digest,
     document::Document,
     kind::{self, Checked},
 };
@@ -161,7 +163,7 @@ impl State {
         let checked = (kind.check)(&document, tree.clone(), &id.1).map_err(|faults| {
             faults.into_iter().map(|fault| Problem { field: fault.field, message: fault.message }).collect::<Vec<_>>()
         })?;
-        let object = serde_json::from_value(tree).map_err(|error| broken(error.to_string()))?;
+        let object = decode(tree).map_err(|Undecodable { field, message }| vec![Problem { field, message }])?;
         Ok(Prepared { id, object, checked })
     }
 

@@ -9,6 +9,8 @@ use serde::{
 };
 use serde_saphyr::Spanned;
 
+use crate::decode::child;
+
 /// The line of `field` within `text`, from 1: that of its key, or of the nearest field around it that exists.
 pub(crate) fn line_of(text: &str, field: &str) -> u32 {
     let mut line = 1;
@@ -61,15 +63,6 @@ fn walk(path: &str, node: &Spanned<Node>, key: (u64, u64), seen: &mut Seen<'_>) 
             }
         }
         Node::Scalar => {}
-    }
-}
-
-/// Keys with dots, as annotations have, stand in brackets.
-fn child(path: &str, key: &str) -> String {
-    match path {
-        _ if key.contains('.') => format!("{path}[{key}]"),
-        "" => key.to_owned(),
-        _ => format!("{path}.{key}"),
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{
 };
 use serde_json::Value;
 
-use crate::defaults;
+use crate::decode::{Undecodable, decode};
 
 /// What the server sent, decoded as far as it can be.
 #[derive(Debug, Clone)]
@@ -18,14 +18,6 @@ pub(crate) struct Guarded<K> {
     metadata: ObjectMeta,
     /// The object, or which field of it cannot be read and why.
     pub(crate) object: Result<K, Undecodable>,
-}
-
-/// Why an object cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Undecodable {
-    /// As `spec.addressPool[0]`.
-    pub(crate) field: String,
-    pub(crate) message: String,
 }
 
 impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
@@ -38,12 +30,7 @@ impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
             Value::Object(metadata.clone())
         });
         let metadata = ObjectMeta::deserialize(metadata.unwrap_or_default()).map_err(D::Error::custom)?;
-        let object = serde_path_to_error::deserialize(&tree)
-            .or_else(|error| match defaults::with_spec(&tree) {
-                Some(complete) => serde_path_to_error::deserialize(&complete).map_err(|_as_before| error),
-                None => Err(error),
-            })
-            .map_err(|error| Undecodable { field: error.path().to_string(), message: error.inner().to_string() });
+        let object = decode(tree);
         Ok(Self { metadata, object })
     }
 }

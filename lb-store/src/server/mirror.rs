@@ -21,13 +21,8 @@ use kube::{Resource, runtime::watcher::Event};
 use lb_api::Problem;
 use tokio::sync::watch;
 
-use super::{
-    Troubles,
-    ended::Ended,
-    guarded::{Guarded, Undecodable},
-    trim::trim,
-};
-use crate::{Effect, Key, Listing, Object, Rejection, kind};
+use super::{Troubles, ended::Ended, guarded::Guarded, trim::trim};
+use crate::{Effect, Key, Listing, Object, Rejection, decode::Undecodable, kind};
 
 /// See the module.
 pub(crate) struct Mirror<K> {
