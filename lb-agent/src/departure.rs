@@ -66,7 +66,7 @@ async fn ask(store: &Store, node: &str, namespace: &str, pod: &str) -> Departure
 }
 
 async fn read<K: Object>(store: &Store, namespace: &str, name: &str) -> Read<K> {
-    let key = Key { namespace: namespace.to_owned(), name: name.to_owned() };
+    let key = Key::new(namespace, name);
     match tokio::time::timeout(LIMIT / 2, store.get::<K>(&key)).await {
         Ok(Ok(Some(object))) => Read::Found(Box::new(object)),
         Ok(Ok(None)) => Read::Gone,

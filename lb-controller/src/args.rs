@@ -60,7 +60,7 @@ impl Args {
         let service = [".svc", "", ".svc.cluster.local"].map(|end| format!("{WEBHOOK}.{namespace}{end}"));
         Settings {
             names: service.into_iter().chain(self.webhook.webhook_names.iter().cloned()).collect(),
-            secret: Key { namespace, name: WEBHOOK.into() },
+            secret: Key::new(namespace, WEBHOOK),
             configuration: WEBHOOK_CONFIGURATION.into(),
             renew_after: self.webhook.webhook_renew_after,
         }
@@ -140,7 +140,7 @@ impl ElectionArgs {
 
     /// The Lease.
     pub fn lease(&self) -> Key {
-        Key { namespace: self.namespace(), name: self.lease_name.clone() }
+        Key::new(self.namespace(), self.lease_name.clone())
     }
 
     /// The times, which have to fit together.

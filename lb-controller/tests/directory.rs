@@ -100,7 +100,7 @@ impl Lab {
     }
 
     fn get_service(&self, name: &str) -> Option<Service> {
-        let key = Key { namespace: "default".into(), name: name.into() };
+        let key = Key::new("default", name);
         self.listing::<Service>().objects.get(&key).map(|service| (**service).clone())
     }
 

@@ -70,7 +70,7 @@ async fn first_listing(dir: &Path, writer: Writer) -> Result<(Store, Duration), 
 async fn edit(store: &Store, dir: &Path) -> Result<Duration, Failure> {
     let mut services = store.reflect::<Service>();
     services.ready().await?;
-    let key = Key { namespace: "default".into(), name: "web-7".into() };
+    let key = Key::new("default", "web-7");
     let start = Instant::now();
     fs::write(dir.join("7.yaml"), service(7, 81))?;
     loop {

@@ -154,13 +154,12 @@ pub(crate) fn selector<K: Object>() -> Option<&'static str> {
 
 /// The key under which the object is kept.
 pub(crate) fn normal_key<K: Object>(object: &K) -> Key {
-    let mut key = Key::of(object);
-    if !is_namespaced::<K>() {
-        key.namespace.clear();
-    } else if key.namespace.is_empty() {
-        key.namespace = "default".into();
+    let key = Key::of(object);
+    match (is_namespaced::<K>(), key.namespace.as_str()) {
+        (true, "") => Key::new("default", &key.name),
+        (false, namespace) if !namespace.is_empty() => Key::cluster_scoped(&key.name),
+        _ => key,
     }
-    key
 }
 
 /// Kind and name, for messages.

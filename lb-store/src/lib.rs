@@ -29,7 +29,7 @@ use std::{
 pub use directory::{Directory, Writer};
 pub use error::{CreateError, DeleteError, GetError, OpenError, Stopped, UpdateError};
 pub use listing::{Changes, Listing, Reflector, Set};
-pub use object::{Key, Object, Preconditions};
+pub use object::{Key, Name, Object, Preconditions};
 pub use rejection::{Effect, Rejection};
 pub use server::Server;
 

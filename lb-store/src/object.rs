@@ -1,6 +1,6 @@
 //! What can be kept in a store, and how it is named.
 
-use std::fmt;
+use std::{fmt, ops::Deref, sync::Arc};
 
 use kube::Resource;
 use serde::{Serialize, de::DeserializeOwned};
@@ -33,8 +33,14 @@ impl<K> Object for K where
 }
 
 /// The name of an object within its kind. Ordered by namespace, then name.
+///
+/// Clones share one [`Name`]: a store and its followers keep several keys of each of thousands of objects.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
+pub struct Key(Arc<Name>);
+
+/// What a [`Key`] is made of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name {
     /// Empty for cluster-scoped kinds.
     pub namespace: String,
     /// The object's name.
@@ -42,13 +48,28 @@ pub struct Key {
 }
 
 impl Key {
+    /// The key of an object of a namespace.
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self(Arc::new(Name { namespace: namespace.into(), name: name.into() }))
+    }
+
+    /// The key of an object of a cluster-scoped kind.
+    pub fn cluster_scoped(name: impl Into<String>) -> Self {
+        Self::new(String::new(), name)
+    }
+
     /// The key of an object. An object without a name has an empty one.
     pub fn of<K: Resource>(object: &K) -> Self {
         let metadata = object.meta();
-        Self {
-            namespace: metadata.namespace.clone().unwrap_or_default(),
-            name: metadata.name.clone().unwrap_or_default(),
-        }
+        Self::new(metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
+    }
+}
+
+impl Deref for Key {
+    type Target = Name;
+
+    fn deref(&self) -> &Name {
+        &self.0
     }
 }
 

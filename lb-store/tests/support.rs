@@ -64,7 +64,7 @@ pub fn service(name: &str, port: u16) -> String {
 
 /// The key of a Service in the default namespace.
 pub fn service_key(name: &str) -> Key {
-    Key { namespace: "default".into(), name: name.into() }
+    Key::new("default", name)
 }
 
 /// The first port of a Service.
@@ -90,5 +90,5 @@ pub fn virtual_ip(address: &str) -> VirtualIP {
 
 /// A key without a namespace.
 pub fn key(name: &str) -> Key {
-    Key { namespace: String::new(), name: name.into() }
+    Key::cluster_scoped(name)
 }

@@ -67,7 +67,7 @@ impl Owner {
     fn judge_leaving(&mut self, now: Duration) -> bool {
         let Some(listing) = &self.seen.listing else { return false };
         self.seen.leaving.judge(now, |name| {
-            let key = Key { namespace: String::new(), name: name.to_owned() };
+            let key = Key::cluster_scoped(name);
             if listing.objects.contains_key(&key) {
                 Presence::Listed
             } else if listing.is_gone(&key) {

@@ -284,7 +284,7 @@ impl Owner {
 
     /// From when on the others know this node: without its LoadBalancerNode they take it for a stranger, and it them.
     fn known_at(&mut self, now: Duration) -> Duration {
-        let own = Key { namespace: String::new(), name: self.args.node.clone() };
+        let own = Key::cluster_scoped(self.args.node.clone());
         let published =
             self.deciding.listed.as_ref().and_then(|listing| listing.objects.get(&own)).is_some_and(|node| {
                 let told = node.status.as_ref();

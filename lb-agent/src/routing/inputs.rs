@@ -148,7 +148,7 @@ impl Inputs {
         };
         snapshot.secrets = self.secrets.read(snapshot.needed_secrets()).await;
         if let Some(routes) = &mut self.routes {
-            let key = Key { namespace: String::new(), name: self.node.clone() };
+            let key = Key::cluster_scoped(self.node.clone());
             snapshot.node_object = routes.nodes.current().objects.get(&key).map(Arc::clone);
             snapshot.services = objects(&routes.services);
             snapshot.endpoint_slices = objects(&routes.slices);
@@ -183,7 +183,7 @@ impl Routes {
             listing.since(&before).removed.into_iter().for_each(|object| self.leaving.add(object));
         }
         self.leaving.judge(clock::monotonic(), |name| {
-            let key = Key { namespace: String::new(), name: name.to_owned() };
+            let key = Key::cluster_scoped(name);
             match (listing.objects.contains_key(&key), listing.is_gone(&key)) {
                 (true, _) => Presence::Listed,
                 (false, true) => Presence::Gone,

@@ -91,5 +91,5 @@ async fn read(store: &Store, name: &SecretName, known: &mut BTreeMap<SecretName,
 }
 
 fn key(name: &SecretName) -> Key {
-    Key { namespace: name.namespace.clone(), name: name.name.clone() }
+    Key::new(name.namespace.clone(), name.name.clone())
 }

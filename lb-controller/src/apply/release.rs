@@ -56,7 +56,7 @@ pub(super) async fn confirm(store: &Store, vip: &VirtualIP, services: &Listing<S
         },
     };
     for claim in &lost {
-        let key = Key { namespace: claim.namespace.clone(), name: claim.name.clone() };
+        let key = Key::new(claim.namespace.clone(), claim.name.clone());
         let live = match store.get::<Service>(&key).await {
             Ok(live) => live,
             Err(GetError::Stopped(stopped)) => return Err(stopped),

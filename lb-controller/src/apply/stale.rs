@@ -11,8 +11,7 @@ pub(crate) fn takes_from(action: &Action, stale: &BTreeSet<Key>) -> bool {
     if stale.is_empty() {
         return false;
     }
-    let is_stale =
-        |claim: &Claim| stale.contains(&Key { namespace: claim.namespace.clone(), name: claim.name.clone() });
+    let is_stale = |claim: &Claim| stale.contains(&Key::new(claim.namespace.clone(), claim.name.clone()));
     match action {
         Action::Update(vip) => vip.spec.phase == Phase::Released && vip.spec.claims.iter().any(is_stale),
         Action::Delete(vip) => vip.spec.claims.iter().any(is_stale),
@@ -37,7 +36,7 @@ mod tests {
     fn what_a_service_may_still_show_is_kept() {
         let mut vip = VirtualIP::new("192.0.2.1", Default::default());
         vip.spec.claims = vec![Claim { namespace: "shop".into(), name: "web".into(), ..Claim::default() }];
-        let stale = |name: &str| BTreeSet::from([Key { namespace: "shop".into(), name: name.into() }]);
+        let stale = |name: &str| BTreeSet::from([Key::new("shop", name)]);
         let bound = Action::Update(Box::new(vip.clone()));
         vip.spec.phase = Phase::Released;
         let released = Action::Update(Box::new(vip));

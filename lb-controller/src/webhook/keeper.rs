@@ -146,7 +146,7 @@ impl Keeper {
     /// Tells the API server whom to trust, if it does not know.
     async fn trust(&self) -> anyhow::Result<()> {
         let Some(material) = &self.material else { return Ok(()) };
-        let key = Key { namespace: String::new(), name: self.settings.configuration.clone() };
+        let key = Key::cluster_scoped(self.settings.configuration.clone());
         let Some(mut configuration) = self.store.get::<ValidatingWebhookConfiguration>(&key).await? else {
             debug!("there is no ValidatingWebhookConfiguration {key}: nobody asks the webhook");
             return Ok(());

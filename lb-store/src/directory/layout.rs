@@ -66,7 +66,7 @@ fn own(parts: &[&str], followed: impl Fn(&str) -> bool) -> Option<Place> {
         [plural] | [plural, _] => followed(plural).then_some(Place::Folder),
         [plural, namespace, file] if followed(plural) && !file.starts_with('.') => {
             let namespace = if namespace == "_" { "" } else { namespace };
-            let key = Key { namespace: namespace.into(), name: file.strip_suffix(".yaml")?.into() };
+            let key = Key::new(namespace, file.strip_suffix(".yaml")?);
             Some(match writer {
                 None => Place::Object(plural.into(), key),
                 Some(writer) => Place::Status(writer.into(), plural.into(), key),
@@ -113,7 +113,7 @@ mod tests {
     }
 
     fn key(namespace: &str, name: &str) -> Key {
-        Key { namespace: namespace.into(), name: name.into() }
+        Key::new(namespace, name)
     }
 
     #[test]

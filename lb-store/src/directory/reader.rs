@@ -70,7 +70,7 @@ fn read_document(kinds: &[Kind], document: &Document<'_>) -> Option<Found> {
         Some(namespace) if !namespace.is_empty() => namespace,
         _ => "default".into(),
     };
-    let key = Key { namespace, name: name.unwrap_or_default() };
+    let key = Key::new(namespace, name.unwrap_or_default());
     if let Some(problem) = known.name_problem(&key) {
         return Some(bad(&problem.field, problem.message));
     }
@@ -120,7 +120,7 @@ fn unparsed(kinds: &[Kind], document: &Document<'_>, fault: Fault) -> Found {
             true => namespace.unwrap_or_else(|| "default".into()),
             false => String::new(),
         };
-        (index, Key { namespace, name })
+        (index, Key::new(namespace, name))
     });
     let id = id.filter(|(index, key)| kinds[*index].name_problem(key).is_none());
     Found::Bad { object: id.as_ref().map(|(_, key)| key.to_string()).or(name), id, kind, faults: vec![fault] }

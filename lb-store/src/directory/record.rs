@@ -89,7 +89,7 @@ impl Records {
     }
 
     fn apply(&mut self, line: Line) -> Option<Id> {
-        let id = (line.kind, Key { namespace: line.namespace, name: line.name });
+        let id = (line.kind, Key::new(line.namespace, line.name));
         let record = line.state.and_then(|(spec, generation, created, file)| {
             let spec = u128::from_str_radix(&spec, 16).ok()?;
             Some(Record { spec, generation, created, file })
@@ -193,7 +193,7 @@ mod tests {
     use crate::directory::Writer;
 
     fn id(name: &str) -> Id {
-        ("Service".into(), Key { namespace: "default".into(), name: name.into() })
+        ("Service".into(), Key::new("default", name))
     }
 
     #[test]

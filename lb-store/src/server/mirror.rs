@@ -233,10 +233,7 @@ impl<K: Object> Mirror<K> {
     }
 
     fn remove(&self, state: &mut State<K>, metadata: &ObjectMeta) {
-        let key = Key {
-            namespace: metadata.namespace.clone().unwrap_or_default(),
-            name: metadata.name.clone().unwrap_or_default(),
-        };
+        let key = Key::new(metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default());
         if let Some(uid) = &metadata.uid {
             state.deleted.remove(uid);
             state.ended.insert(uid);

@@ -347,7 +347,7 @@ pub fn service(name: &str, port: u16) -> Service {
 }
 
 fn service_key(name: &str) -> Key {
-    Key { namespace: "default".into(), name: name.into() }
+    Key::new("default", name)
 }
 
 fn virtual_ip(address: &str) -> VirtualIP {
@@ -365,5 +365,5 @@ fn virtual_ip(address: &str) -> VirtualIP {
 }
 
 fn key(name: &str) -> Key {
-    Key { namespace: String::new(), name: name.into() }
+    Key::cluster_scoped(name)
 }

@@ -122,13 +122,13 @@ impl Observer {
 
     /// The addresses in a Service's status, in their order.
     pub fn addresses(&self, namespace: &str, name: &str) -> Vec<IpAddr> {
-        let key = Key { namespace: namespace.to_owned(), name: name.to_owned() };
+        let key = Key::new(namespace, name);
         self.services().objects.get(&key).map(|service| addresses_of(service)).unwrap_or_default()
     }
 
     /// Whether the node that is ranked first for an address says that it holds it.
     pub fn is_at_home(&self, address: IpAddr) -> bool {
-        let key = Key { namespace: String::new(), name: name_of(address) };
+        let key = Key::cluster_scoped(name_of(address));
         let listing = self.virtual_ips();
         let first = listing.objects.get(&key).and_then(|object| object.spec.nodes.first());
         first.is_some() && self.holder(address).as_ref() == first
@@ -136,7 +136,7 @@ impl Observer {
 
     /// The node that says it holds an address.
     pub fn holder(&self, address: IpAddr) -> Option<String> {
-        let key = Key { namespace: String::new(), name: name_of(address) };
+        let key = Key::cluster_scoped(name_of(address));
         self.virtual_ips().objects.get(&key)?.status.as_ref()?.holder.clone()
     }
 }
@@ -184,13 +184,13 @@ impl StandIn {
     pub fn delete(&self, address: IpAddr) -> anyhow::Result<()> {
         let failed = || format!("delete VirtualIP {address}");
         let object = self.get(address).with_context(failed)?;
-        let (key, judged) = (Key { namespace: String::new(), name: name_of(address) }, Preconditions::of(&object));
+        let (key, judged) = (Key::cluster_scoped(name_of(address)), Preconditions::of(&object));
         self.runtime.block_on(self.store.delete::<VirtualIP>(&key, &judged)).with_context(failed)?;
         Ok(())
     }
 
     fn get(&self, address: IpAddr) -> anyhow::Result<VirtualIP> {
-        let key = Key { namespace: String::new(), name: name_of(address) };
+        let key = Key::cluster_scoped(name_of(address));
         self.runtime.block_on(self.store.get(&key))?.context("it does not exist")
     }
 }

@@ -36,7 +36,7 @@ fn list(mirror: &Mirror<Service>, listed: &[(&str, &str, u64, i32)]) {
 }
 
 fn key(name: &str) -> Key {
-    Key { namespace: "default".into(), name: name.into() }
+    Key::new("default", name)
 }
 
 /// Name and first port of every Service that is shown.
