@@ -1,7 +1,8 @@
 //! The owner task: the one place where maps, links, host settings and announcements change.
 //!
-//! A pass recomputes the whole wanted state if anything it depends on has changed, applies the difference, and only
-//! then vouches for the table by renewing the lease. It runs on every change and at least once a second. An error of
+//! A pass recomputes the whole wanted state if anything it depends on has changed (what changes in single objects goes
+//! into the table at once, and into the whole at most ten times a second), applies the difference, and only then
+//! vouches for the table by renewing the lease. It runs on every change and at least once a second. An error of
 //! one object or interface is recorded and tried again with the next pass; it neither stops nor fails the pass.
 
 mod lease;
@@ -84,6 +85,9 @@ struct Seen {
     looked: bool,
     /// The links must be read again.
     stale: bool,
+    /// Single objects have changed since all was planned, and when that was.
+    unplanned: bool,
+    planned_at: Duration,
     /// Something failed, or must be done again although nothing has changed.
     retry: bool,
     /// The lease was just lost: the next pass must not wait.
@@ -193,7 +197,8 @@ impl Owner {
         let copies = self.schedule.next().map(|due| due.max(self.view.completed_at + COPIES));
         let decision = self.deciding.machine.next();
         let listen = Some(self.deciding.listen_at).filter(|_| self.seen.looked);
-        let due = [copies, self.host.next(), self.seen.leaving.next(), decision, listen, Some(renewal)];
+        let due =
+            [copies, self.host.next(), self.seen.leaving.next(), decision, listen, self.plan_due(), Some(renewal)];
         let due = due.into_iter().flatten().min();
         if self.seen.lost || self.seen.stale {
             return Duration::ZERO;

@@ -27,8 +27,9 @@ impl Owner {
         if !Arc::ptr_eq(&before, &listing) {
             let changes = listing.since(&before);
             let is_other = |set: &Set<VirtualIP>| set.before.as_ref().is_none_or(|old| old.spec != set.now.spec);
-            set = changes.set.into_iter().filter(is_other).map(|set| set.now).collect();
-            removed = !changes.removed.is_empty();
+            let others: Vec<Set<VirtualIP>> = changes.set.into_iter().filter(is_other).collect();
+            removed = !changes.removed.is_empty() || others.iter().any(|set| self.concerns_others(set));
+            set = others.into_iter().map(|set| set.now).collect();
             for object in changes.removed {
                 tracing::info!(
                     virtual_ip = object.metadata.name,
@@ -41,6 +42,16 @@ impl Owner {
         }
         let over = self.judge_leaving(now);
         (set, removed || over)
+    }
+
+    /// Whether a change may be about more than one entry: the object is on other segments or has another address than
+    /// before, or it is new and its address is known already, perhaps as that of another object.
+    fn concerns_others(&self, set: &Set<VirtualIP>) -> bool {
+        let now = &set.now.spec;
+        match &set.before {
+            Some(before) => before.spec.address != now.address || before.spec.interfaces != now.interfaces,
+            None => now.address.parse().is_ok_and(|address| self.tables.knows(address)),
+        }
     }
 
     /// Takes up, once, what an earlier agent left in the table, and what of it nobody lists: its file may not parse just

@@ -6,7 +6,7 @@
 //!
 //! Invariant: the sender filter's bit is set before an entry is inserted and cleared after it is removed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use anyhow::Context;
 use aya::maps::MapError;
@@ -88,6 +88,17 @@ impl Tables {
 
     pub(crate) fn entry_count(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Whether the address has an entry on any segment.
+    pub(crate) fn knows(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.segments.values().any(|segment| self.has(EntryKey { segment: segment.id, address }))
+    }
+
+    /// Whether there is an entry, whatever it says.
+    pub(crate) fn has(&self, key: EntryKey) -> bool {
+        self.entries.contains_key(&key)
     }
 
     pub(crate) fn epoch(&self) -> u16 {
