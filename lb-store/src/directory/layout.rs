@@ -1,4 +1,4 @@
-//! What each path under a store's directory is. Pure.
+//! What each path under a store's directory is.
 //!
 //! ```text
 //! **/*.yaml **/*.yml **/*.json                          users' manifests, never written by Herald
@@ -10,7 +10,10 @@
 //! Every other path that has a part beginning with `.` is left alone: the inside of a mounted ConfigMap (`..data`),
 //! version control, editors' files.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::{Key, directory::Writer};
 
@@ -78,6 +81,19 @@ fn own(parts: &[&str], followed: impl Fn(&str) -> bool) -> Option<Place> {
 
 fn is_manifest(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml" || extension == "json")
+}
+
+/// Where the objects and the statuses of a kind may be. Not all of Herald's own files: an agent follows a dozen kinds,
+/// and thousands of objects are of one.
+pub(crate) fn folders(root: &Path, plural: &str) -> Vec<PathBuf> {
+    let herald = Path::new(HERALD);
+    match fs::read_dir(root.join(herald)) {
+        Ok(entries) => {
+            entries.filter_map(Result::ok).map(|entry| herald.join(entry.file_name()).join(plural)).collect()
+        }
+        // What looks there finds out why, and what of it is in doubt.
+        Err(_) => vec![herald.to_owned()],
+    }
 }
 
 /// Where an object of Herald's is kept.

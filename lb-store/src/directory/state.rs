@@ -149,8 +149,10 @@ impl State {
             self.caches[index] = Some((self.kinds[index].cache)());
             self.reread_kind(index);
             self.stale = true;
-            for (path, _) in self.scan(Path::new(layout::HERALD)) {
-                self.unread.entry(path).or_default();
+            for folder in layout::folders(&self.root, &self.kinds[index].plural) {
+                for (path, _) in self.scan(&folder) {
+                    self.unread.entry(path).or_default();
+                }
             }
         }
         self.caches[index].as_mut().and_then(|cache| cache.as_any().downcast_mut())

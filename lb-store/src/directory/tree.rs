@@ -9,6 +9,7 @@ use std::{
     fs,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     io,
+    ops::Bound,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -101,12 +102,10 @@ impl Tree {
         let mut look = Look { found: Vec::new(), seen: BTreeSet::new(), in_doubt: Vec::new() };
         self.look(folder, 0, place, &mut look);
         let Look { mut found, seen, in_doubt } = look;
-        let gone = |path: &&Arc<Path>| {
-            path.starts_with(folder)
-                && !seen.contains(&***path)
-                && !in_doubt.iter().any(|folder| path.starts_with(folder))
-        };
-        let vanished: Vec<_> = self.files.keys().filter(gone).cloned().collect();
+        let gone =
+            |path: &&Arc<Path>| !seen.contains(&***path) && !in_doubt.iter().any(|folder| path.starts_with(folder));
+        let from_there = self.files.range::<Path, _>((Bound::Included(folder), Bound::Unbounded)).map(|(path, _)| path);
+        let vanished: Vec<_> = from_there.take_while(|path| path.starts_with(folder)).filter(gone).cloned().collect();
         for path in vanished {
             self.files.remove(&path);
             found.push((path.to_path_buf(), Sign::Gone));
