@@ -130,7 +130,9 @@ impl Owner {
     }
 
     fn apply_tables(&mut self) {
-        let operations = table::diff(&self.tables, &self.seen.plan.segments, &self.seen.plan.entries);
+        // What is applied is in the tables; a second copy of thousands of entries is nobody's.
+        let entries = std::mem::take(&mut self.seen.plan.entries);
+        let operations = table::diff(&self.tables, &self.seen.plan.segments, &entries);
         let errors: Vec<_> =
             operations.into_iter().filter_map(|operation| self.tables.apply(operation).err()).collect();
         self.report(errors);

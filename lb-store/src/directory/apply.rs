@@ -63,16 +63,18 @@ impl State {
     }
 
     fn vanish(&mut self, path: &Path, by_user: bool) {
-        if let Some((path, file)) = self.files.remove_entry(path) {
+        if let Some((path, mut file)) = self.files.remove_entry(path) {
             self.troubled.remove(&path);
             if by_user {
                 self.digest ^= file.digest;
             }
             self.stale = true;
-            for id in file.objects.into_keys() {
+            let objects = std::mem::take(&mut file.objects);
+            for id in objects.into_keys() {
                 self.release(id, &path, by_user);
             }
-            self.settle_doubts(file.doubts);
+            let doubts = file.into_doubts();
+            self.settle_doubts(doubts);
         }
     }
 
@@ -90,7 +92,7 @@ impl State {
                 Found::Good { id, line, .. } => {
                     let first = new.objects.get(&id).copied().unwrap_or_default();
                     let message = format!("stands in this file twice: line {first} is used; remove one of them");
-                    new.rejections.push(self.duplicate(&id, &path, line, message));
+                    new.trouble().rejections.push(self.duplicate(&id, &path, line, message));
                 }
                 Found::Bad { id, kind, object, faults } => {
                     let bad = faults.into_iter().map(|fault| Bad {
@@ -109,13 +111,14 @@ impl State {
         }
         self.keep_last_good(&path, &old, &mut new, named, nameless);
         self.take_over(&path, by_user, &old, &mut new, good);
-        if new.rejections.is_empty() && new.doubts.is_empty() {
+        new.trouble = new.trouble.filter(|trouble| !trouble.is_empty());
+        if new.trouble.is_none() {
             self.troubled.remove(&path);
         } else {
             self.troubled.insert(Arc::clone(&path));
         }
         self.files.insert(path, new);
-        self.settle_doubts(old.doubts);
+        self.settle_doubts(old.into_doubts());
     }
 
     /// What a file was doubted to hold and nobody holds or is doubted to hold any more has gone, though it was never
@@ -140,9 +143,9 @@ impl State {
             };
             match effect {
                 Effect::LastGood => drop(new.objects.insert(id, bad.line)),
-                Effect::Unused | Effect::Partly => drop(new.doubts.insert(id)),
+                Effect::Unused | Effect::Partly => drop(new.trouble().doubts.insert(id)),
             }
-            new.rejections.push(bad.into_rejection(path, effect));
+            new.trouble().rejections.push(bad.into_rejection(path, effect));
         }
         if nameless.is_empty() {
             return;
@@ -160,8 +163,9 @@ impl State {
         if let Place::Object(plural, key) = layout::place(path, false, |_| true) {
             own = self.kinds.iter().position(|known| known.plural == plural).map(|index| (index, key));
         }
-        new.doubts.extend(recorded.chain(own).filter(|id| !new.objects.contains_key(id)));
-        new.rejections.extend(nameless.into_iter().map(|bad| bad.into_rejection(path, effect)));
+        let doubts: Vec<Id> = recorded.chain(own).filter(|id| !new.objects.contains_key(id)).collect();
+        new.trouble().doubts.extend(doubts);
+        new.trouble().rejections.extend(nameless.into_iter().map(|bad| bad.into_rejection(path, effect)));
     }
 
     /// Settles who owns which object now, and puts the objects that this file owns into their caches.
@@ -183,7 +187,7 @@ impl State {
         }
         for (id, line, mut checked) in good {
             let partly = std::mem::take(&mut checked.partly);
-            new.rejections.extend(partly.into_iter().map(|fault| Rejection {
+            new.trouble().rejections.extend(partly.into_iter().map(|fault| Rejection {
                 file: path.to_path_buf(),
                 line: fault.line,
                 kind: Some(self.kinds[id.0].kind.clone()),
@@ -195,7 +199,7 @@ impl State {
             match self.owner(&id).map(|owner| Arc::clone(&owner.path)) {
                 Some(owner) if owner != *path => {
                     let message = format!("stands in {} too, which is used: remove one of them", owner.display());
-                    new.rejections.push(self.duplicate(&id, path, line, message));
+                    new.trouble().rejections.push(self.duplicate(&id, path, line, message));
                 }
                 _ => self.put(&id, path, by_user, checked),
             }

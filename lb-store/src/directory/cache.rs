@@ -76,8 +76,8 @@ pub(crate) struct Held<K> {
     pub(crate) spec: u128,
     /// The digest of everything but status and what [`Facts`] hold.
     base: u128,
-    /// The status in the document, `Null` if there is none.
-    own_status: Value,
+    /// The status in the document.
+    own_status: Option<Box<Value>>,
 }
 
 impl<K> Default for TypedCache<K> {
@@ -114,6 +114,7 @@ impl<K: Object> Cache for TypedCache<K> {
             self_link: None,
             ..std::mem::take(object.meta_mut())
         };
+        let own_status = (!own_status.is_null()).then(|| Box::new(own_status));
         let mut held = Held { object: Arc::new(*object), spec, base, own_status };
         held.seal(overlay, overlay.is_some());
         if self.objects.get(key).is_none_or(|old| old.object != held.object) {
@@ -165,7 +166,7 @@ impl<K: Object> Held<K> {
         let mut object = (*self.object).clone();
         let status = match overlay {
             Some(overlay) => serde_json::from_str(&overlay.status).unwrap_or(Value::Null),
-            None => self.own_status.clone(),
+            None => self.own_status.as_deref().cloned().unwrap_or_default(),
         };
         let mark = overlay.map_or(String::new(), |overlay| format!("{} {}", overlay.version, overlay.writer));
         if restatus {

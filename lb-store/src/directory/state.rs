@@ -41,9 +41,32 @@ pub(crate) struct File {
     pub(crate) digest: u128,
     /// Its objects, good now or good last, by line.
     pub(crate) objects: Few<Id, u32>,
+    /// What is wrong with it; nothing with most.
+    pub(crate) trouble: Option<Box<Trouble>>,
+}
+
+/// What of a file cannot be used.
+#[derive(Debug, Default)]
+pub(crate) struct Trouble {
     /// Objects it may hold that nobody has seen since the start.
     pub(crate) doubts: BTreeSet<Id>,
     pub(crate) rejections: Vec<Rejection>,
+}
+
+impl File {
+    pub(crate) fn trouble(&mut self) -> &mut Trouble {
+        self.trouble.get_or_insert_default()
+    }
+
+    pub(crate) fn into_doubts(self) -> BTreeSet<Id> {
+        self.trouble.map(|trouble| trouble.doubts).unwrap_or_default()
+    }
+}
+
+impl Trouble {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rejections.is_empty() && self.doubts.is_empty()
+    }
 }
 
 /// What followers of the store share with its thread.
@@ -223,17 +246,17 @@ impl State {
 
     /// The keys of a kind whose objects may exist although no document shows them.
     pub(crate) fn doubtful(&self, index: usize) -> BTreeSet<Key> {
-        let doubts = self.troubles().flat_map(|file| &file.doubts);
+        let doubts = self.troubles().flat_map(|trouble| &trouble.doubts);
         doubts.filter(|id| id.0 == index && !self.owners.contains_key(*id)).map(|id| id.1.clone()).collect()
     }
 
     /// Whether an object may stand in a document that cannot be used.
     pub(crate) fn is_doubted(&self, id: &Id) -> bool {
-        self.troubles().any(|file| file.doubts.contains(id))
+        self.troubles().any(|trouble| trouble.doubts.contains(id))
     }
 
-    fn troubles(&self) -> impl Iterator<Item = &File> {
-        self.troubled.iter().filter_map(|path| self.files.get(path))
+    fn troubles(&self) -> impl Iterator<Item = &Trouble> {
+        self.troubled.iter().filter_map(|path| self.files.get(path)?.trouble.as_deref())
     }
 
     /// Shows followers the present state.
@@ -245,7 +268,7 @@ impl State {
                 cache.publish(&digest, doubtful);
             }
         }
-        let mut rejections: Vec<_> = self.troubles().flat_map(|file| &file.rejections).cloned().collect();
+        let mut rejections: Vec<_> = self.troubles().flat_map(|trouble| &trouble.rejections).cloned().collect();
         rejections.sort();
         self.shown.rejections.send_if_modified(|shown| {
             let differs = **shown != rejections;
