@@ -27,7 +27,7 @@ pub(crate) struct Overlay {
     /// Counts the writes of an object's status over all writers; the highest is the newest.
     pub(crate) version: u64,
     /// Who wrote it; of two equal versions the greater name counts, so that all readers agree.
-    pub(crate) writer: String,
+    pub(crate) writer: Box<str>,
     /// The creation time of the object it was written for, where that tells a re-created object from its predecessor.
     pub(crate) created: Option<String>,
     /// The status as JSON text.

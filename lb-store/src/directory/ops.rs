@@ -103,7 +103,7 @@ impl State {
         let newest = self.statuses.get(&id).into_iter().flat_map(|all| all.values().map(|one| one.version)).max();
         let version = newest.unwrap_or_default() + 1;
         let writer = String::new();
-        let overlay = Overlay { version, writer, created, status: status.to_string().into() };
+        let overlay = Overlay { version, writer: writer.into(), created, status: status.to_string().into() };
         let path = layout::status(&folder, &self.kinds[id.0].plural, &id.1);
         let text = status_text(&self.kinds[id.0].api_version(), &K::kind(&()), &id.1, &overlay, &status);
         self.pen.replace(&self.root.join(&path), &text.map_err(failed)?).map_err(failed)?;
@@ -172,7 +172,7 @@ impl State {
         self.typed::<K>();
         let plural = &self.kinds[id.0].plural;
         let mut paths: Vec<PathBuf> = vec![layout::object(plural, &id.1)];
-        paths.extend(self.statuses.get(id).into_iter().flat_map(|all| all.keys().cloned()));
+        paths.extend(self.statuses.get(id).into_iter().flat_map(|all| all.keys().map(|path| path.to_path_buf())));
         for path in paths {
             self.read(&path, false);
         }

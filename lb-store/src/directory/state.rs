@@ -89,7 +89,7 @@ pub(crate) struct State {
     /// The files with rejections or doubts: few, and asked for with every listing.
     pub(crate) troubled: BTreeSet<Arc<Path>>,
     pub(crate) owners: HashMap<Id, Few<Source, ()>>,
-    pub(crate) statuses: HashMap<Id, Few<PathBuf, Overlay>>,
+    pub(crate) statuses: HashMap<Id, Few<Arc<Path>, Overlay>>,
     pub(crate) records: Records,
     /// Files to read, and whether to read them even if they have not changed.
     pub(crate) unread: BTreeMap<PathBuf, bool>,

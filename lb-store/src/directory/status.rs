@@ -13,7 +13,9 @@ use crate::{Key, document::Document};
 impl State {
     pub(crate) fn read_status(&mut self, path: &Path, writer: String, plural: &str, key: Key) {
         let Some(index) = self.kinds.iter().position(|kind| kind.plural == plural) else { return };
+        // The name that the object's own keys share.
         let id = (index, key);
+        let id = self.owners.get_key_value(&id).map(|(id, _)| id.clone()).unwrap_or(id);
         let overlay = match std::fs::read_to_string(self.root.join(path)) {
             Err(error) if is_gone(&error) => None,
             Err(error) => return tracing::warn!(path = %path.display(), %error, "keep the status last read"),
@@ -24,7 +26,7 @@ impl State {
         };
         let statuses = self.statuses.entry(id.clone()).or_default();
         let old = match &overlay {
-            Some(overlay) => statuses.insert(path.to_owned(), overlay.clone()),
+            Some(overlay) => statuses.insert(self.tree.shared(path), overlay.clone()),
             None => statuses.remove(path),
         };
         if statuses.is_empty() {
@@ -57,7 +59,7 @@ impl State {
             (Some(object), Some(status)) => object == status,
             _ => true,
         };
-        self.statuses.get(id)?.values().filter(fits).max_by_key(|overlay| (overlay.version, overlay.writer.as_str()))
+        self.statuses.get(id)?.values().filter(fits).max_by_key(|overlay| (overlay.version, &*overlay.writer))
     }
 
     /// Removes this writer's statuses of objects that are gone, so that a new object of the name starts without.
@@ -84,7 +86,7 @@ fn overlay(writer: String, text: &str) -> Option<Overlay> {
     let field = |path: &str| value.pointer(path).and_then(Value::as_str);
     Some(Overlay {
         version: field("/metadata/resourceVersion")?.parse().ok()?,
-        writer,
+        writer: writer.into(),
         created: field("/metadata/creationTimestamp").map(str::to_owned),
         status: value.get("status").unwrap_or(&Value::Null).to_string().into(),
     })
