@@ -12,6 +12,7 @@ pub mod bgp;
 pub mod class;
 pub mod crd;
 pub mod deckhouse;
+pub mod endpoints;
 pub mod metallb;
 pub mod names;
 pub mod node;
@@ -22,6 +23,7 @@ pub mod virtual_ip;
 
 pub use class::{MetalLoadBalancerClass, MetalLoadBalancerClassSpec};
 pub use deckhouse::{MetalLoadBalancerBGPPeer, MetalLoadBalancerConfiguration, MetalLoadBalancerPool};
+pub use endpoints::EndpointSlice;
 pub use metallb::{
     BFDProfile, BGPAdvertisement, BGPPeer, Community, ConfigurationState, IPAddressPool, L2Advertisement,
     ServiceBGPStatus, ServiceL2Status,

@@ -5,10 +5,9 @@ use std::{collections::BTreeSet, net::IpAddr, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use k8s_openapi::api::{
     core::v1::{Namespace, Node, Service},
-    discovery::v1::EndpointSlice,
     events::v1::Event,
 };
-use lb_api::{ConfigurationState, IPAddressPool, L2Advertisement, MetalLoadBalancerClass, VirtualIP};
+use lb_api::{ConfigurationState, EndpointSlice, IPAddressPool, L2Advertisement, MetalLoadBalancerClass, VirtualIP};
 use lb_plan::controller::{BgpObjects, Change, Changes, Configuration, Doubt, Doubts, Snapshot};
 use lb_store::{Listing, Object, Reflector, Set, Stopped, Store};
 

@@ -35,12 +35,11 @@ use std::{
 use jiff::Timestamp;
 use k8s_openapi::api::{
     core::v1::{Namespace, Node, Service},
-    discovery::v1::EndpointSlice,
     events::v1::Event,
 };
 use lb_api::{
-    BFDProfile, BGPAdvertisement, BGPPeer, Community, ConfigurationState, IPAddressPool, L2Advertisement,
-    MetalLoadBalancerClass, VirtualIP,
+    BFDProfile, BGPAdvertisement, BGPPeer, Community, ConfigurationState, EndpointSlice, IPAddressPool,
+    L2Advertisement, MetalLoadBalancerClass, VirtualIP,
 };
 
 use crate::bgp;

@@ -9,14 +9,14 @@ use k8s_openapi::{
     NamespaceResourceScope,
     api::{
         core::v1::{Namespace, Node, Secret, Service},
-        discovery::v1::EndpointSlice,
         events::v1::Event,
     },
 };
 use lb_api::{
-    BFDProfile, BGPAdvertisement, BGPPeer, Community, ConfigurationState, IPAddressPool, L2Advertisement,
-    LoadBalancerNode, MetalLoadBalancerBGPPeer, MetalLoadBalancerClass, MetalLoadBalancerConfiguration,
-    MetalLoadBalancerPool, Problem, ServiceBGPStatus, ServiceL2Status, VirtualIP, validate,
+    BFDProfile, BGPAdvertisement, BGPPeer, Community, ConfigurationState, EndpointSlice, IPAddressPool,
+    L2Advertisement, LoadBalancerNode, MetalLoadBalancerBGPPeer, MetalLoadBalancerClass,
+    MetalLoadBalancerConfiguration, MetalLoadBalancerPool, Problem, ServiceBGPStatus, ServiceL2Status, VirtualIP,
+    validate,
 };
 use serde_json::Value;
 

@@ -4,12 +4,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use k8s_openapi::api::{
-    core::v1::{Node, Service},
-    discovery::v1::EndpointSlice,
-};
+use k8s_openapi::api::core::v1::{Node, Service};
 use lb_api::{
-    BFDProfile, BGPAdvertisement, BGPPeer, Community, IPAddressPool, MetalLoadBalancerBGPPeer,
+    BFDProfile, BGPAdvertisement, BGPPeer, Community, EndpointSlice, IPAddressPool, MetalLoadBalancerBGPPeer,
     MetalLoadBalancerConfiguration, MetalLoadBalancerPool, VirtualIP,
 };
 use lb_plan::{

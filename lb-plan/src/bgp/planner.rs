@@ -9,13 +9,10 @@ use std::{
     sync::Arc,
 };
 
-use k8s_openapi::api::{
-    core::v1::{Node, Service},
-    discovery::v1::EndpointSlice,
-};
+use k8s_openapi::api::core::v1::{Node, Service};
 use kube::Resource;
 use lb_api::{
-    IPAddressPool, VirtualIP,
+    EndpointSlice, IPAddressPool, VirtualIP,
     virtual_ip::{Claim, Phase},
 };
 
@@ -26,8 +23,6 @@ use super::{
     service::{Claimed, Judged, Parts, judge},
     table::Table,
 };
-
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// A Service with what this node makes of it.
 #[derive(Debug, Default)]
@@ -265,8 +260,8 @@ fn name_of<K: Resource>(object: &K) -> ServiceName {
 }
 
 fn service_of(slice: &EndpointSlice) -> Option<ServiceName> {
-    let name = slice.metadata.labels.as_ref()?.get(SERVICE_NAME)?.clone();
-    Some(ServiceName { namespace: slice.metadata.namespace.clone().unwrap_or_default(), name })
+    let (namespace, name) = slice.service_name()?;
+    Some(ServiceName { namespace: namespace.to_owned(), name: name.to_owned() })
 }
 
 /// Whom a VirtualIP gives its address to.

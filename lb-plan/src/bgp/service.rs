@@ -4,10 +4,8 @@
 
 use std::{collections::BTreeSet, net::IpAddr, sync::Arc};
 
-use k8s_openapi::api::{
-    core::v1::Service,
-    discovery::v1::{Endpoint, EndpointSlice},
-};
+use k8s_openapi::api::core::v1::Service;
+use lb_api::EndpointSlice;
 
 use super::{
     Prefix,
@@ -143,21 +141,13 @@ fn serves(configuration: &Configuration, service: &Service, parts: &Parts, known
         return None;
     }
     let policy = service.spec.as_ref().and_then(|spec| spec.external_traffic_policy.as_deref());
-    let mut serving = parts.slices.iter().flat_map(|slice| &slice.endpoints).filter(|endpoint| can_serve(endpoint));
+    let mut serving = parts.slices.iter().flat_map(|slice| &slice.serving);
     if policy == Some("Local") {
         let name = configuration.node.name.as_str();
-        let mut local = serving.filter(|endpoint| endpoint.node_name.as_deref() == Some(name));
+        let mut local = serving.filter(|node| node.as_deref() == Some(name));
         return local.next().is_none().then_some(Withheld::NoLocalEndpoints);
     }
     serving.next().is_none().then_some(Withheld::NoEndpoints)
-}
-
-/// Ready, nothing said of it, or terminating and still serving; and it has an address (metallb.md section 2.4).
-fn can_serve(endpoint: &Endpoint) -> bool {
-    let conditions = endpoint.conditions.as_ref();
-    let ready = conditions.and_then(|conditions| conditions.ready).unwrap_or(true);
-    let serving = conditions.and_then(|conditions| conditions.serving).unwrap_or(false);
-    !endpoint.addresses.is_empty() && (ready || serving)
 }
 
 fn announce(configuration: &Configuration, address: IpAddr, advertisements: &[AdvertisementId], judged: &mut Judged) {

@@ -2,12 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use k8s_openapi::api::{
-    core::v1::{Node, Secret, Service},
-    discovery::v1::EndpointSlice,
-};
+use k8s_openapi::api::core::v1::{Node, Secret, Service};
 use lb_api::{
-    BFDProfile, BGPAdvertisement, BGPPeer, Community, IPAddressPool, MetalLoadBalancerBGPPeer,
+    BFDProfile, BGPAdvertisement, BGPPeer, Community, EndpointSlice, IPAddressPool, MetalLoadBalancerBGPPeer,
     MetalLoadBalancerConfiguration, MetalLoadBalancerPool, VirtualIP, bgp::Password,
 };
 

@@ -19,7 +19,7 @@ mod endpoints;
 mod nodes;
 mod reach;
 
-pub(super) use endpoints::{Endpoints, service_of};
+pub(super) use endpoints::Endpoints;
 pub(super) use nodes::Nodes;
 pub(super) use reach::{NodeSet, Reach};
 

@@ -15,8 +15,8 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice, events::v1::Event};
-use lb_api::{ConfigurationState, IPAddressPool, VirtualIP};
+use k8s_openapi::api::{core::v1::Service, events::v1::Event};
+use lb_api::{ConfigurationState, EndpointSlice, IPAddressPool, VirtualIP};
 
 use super::{Plan, Snapshot, work_out};
 

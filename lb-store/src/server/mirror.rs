@@ -267,15 +267,15 @@ impl<K: Object> Mirror<K> {
     }
 }
 
-/// Trims and validates, as every back end does: a rule that the server's schema does not carry holds all the same.
+/// Validates and trims, as every back end does: a rule that the server's schema does not carry holds all the same.
 fn check<K: Object>(mut object: K, key: &Key) -> Result<(K, Vec<Problem>), Vec<Problem>> {
-    trim(&mut object);
     debug_assert_eq!(Key::of(&object), *key, "the name does not depend on the decoding");
     let any: &dyn Any = &object;
     let problems = kind::problems(any);
     match problems.is_empty() {
         true => {
             let partly = kind::partly(any);
+            trim(&mut object);
             Ok((object, partly))
         }
         false => Err(problems),

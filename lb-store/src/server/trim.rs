@@ -5,7 +5,10 @@
 use std::any::Any;
 
 use k8s_openapi::{
-    api::{core::v1::Node, discovery::v1::EndpointSlice, events::v1::Event},
+    api::{
+        core::v1::{Node, Service},
+        events::v1::Event,
+    },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
@@ -18,10 +21,10 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 pub(crate) fn trim<K: Object>(object: &mut K) {
     metadata(object.meta_mut());
     let object: &mut dyn Any = object;
-    if let Some(node) = object.downcast_mut::<Node>() {
+    if let Some(service) = object.downcast_mut::<Service>() {
+        self::service(service);
+    } else if let Some(node) = object.downcast_mut::<Node>() {
         self::node(node);
-    } else if let Some(slice) = object.downcast_mut::<EndpointSlice>() {
-        self::slice(slice);
     } else if let Some(event) = object.downcast_mut::<Event>() {
         self::event(event);
     }
@@ -35,6 +38,30 @@ fn metadata(metadata: &mut ObjectMeta) {
         if annotations.is_empty() {
             metadata.annotations = None;
         }
+    }
+}
+
+/// What becomes of its traffic is kube-proxy's business. Which Pods it leads to matters only where each node answers for
+/// its own: then Services share an address only if they lead to the same.
+fn service(service: &mut Service) {
+    let Some(spec) = &mut service.spec else { return };
+    // A headless one need not have ports.
+    spec.cluster_ip.take_if(|address| address != "None");
+    spec.cluster_ips = None;
+    spec.external_ips = None;
+    spec.external_name = None;
+    spec.internal_traffic_policy = None;
+    spec.load_balancer_source_ranges = None;
+    spec.session_affinity = None;
+    spec.session_affinity_config = None;
+    spec.traffic_distribution = None;
+    if spec.external_traffic_policy.as_deref() != Some("Local") {
+        spec.selector = None;
+    }
+    for port in spec.ports.iter_mut().flatten() {
+        port.app_protocol = None;
+        port.node_port = None;
+        port.target_port = None;
     }
 }
 
@@ -54,23 +81,42 @@ fn node(node: &mut Node) {
     }
 }
 
-/// Only where which endpoint serves matters: a Pod that comes back elsewhere on its node is no news.
-fn slice(slice: &mut EndpointSlice) {
-    slice.ports = None;
-    slice.metadata.annotations = None;
-    slice.metadata.owner_references = None;
-    for endpoint in &mut slice.endpoints {
-        endpoint.addresses = Vec::new();
-        endpoint.hints = None;
-        endpoint.hostname = None;
-        endpoint.target_ref = None;
-        endpoint.zone = None;
-    }
-}
-
 /// An Event is known by its name, its controller and its time.
 fn event(event: &mut Event) {
+    event.action = None;
     event.note = None;
+    event.reason = None;
+    event.type_ = None;
     event.regarding = None;
     event.reporting_instance = None;
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ServicePort;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_selector_is_kept_where_it_says_who_may_share() {
+        let kept = |policy: &str| {
+            let mut service: Service = serde_json::from_value(json!({
+                "metadata": { "name": "web" },
+                "spec": {
+                    "externalTrafficPolicy": policy, "selector": { "app": "web" }, "clusterIP": "10.96.0.7",
+                    "ports": [{ "name": "http", "port": 80, "protocol": "TCP", "targetPort": 8080, "nodePort": 30080 }],
+                },
+            }))
+            .expect("a Service");
+            trim(&mut service);
+            service.spec.expect("kept")
+        };
+        assert!(kept("Local").selector.is_some());
+        let spec = kept("Cluster");
+        assert_eq!((spec.selector, spec.cluster_ip), (None, None));
+        let port =
+            ServicePort { name: Some("http".into()), port: 80, protocol: Some("TCP".into()), ..ServicePort::default() };
+        assert_eq!(spec.ports, Some(vec![port]));
+    }
 }

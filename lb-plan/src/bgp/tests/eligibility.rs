@@ -77,17 +77,6 @@ fn local_needs_an_endpoint_on_this_node_and_cluster_one_anywhere() {
 }
 
 #[test]
-fn an_endpoint_without_an_address_serves_nobody() {
-    let mut world = world();
-    let slices = &mut world.snapshot.endpoint_slices;
-    for slice in slices.iter_mut() {
-        let slice = std::sync::Arc::make_mut(slice);
-        slice.endpoints.iter_mut().for_each(|endpoint| endpoint.addresses.clear());
-    }
-    is_withheld(&world, "noEndpoints");
-}
-
-#[test]
 fn without_any_slice_nothing_is_known_and_nothing_narrowed() {
     let mut world = world();
     world.snapshot.endpoint_slices.clear();

@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::{
-    core::v1::{Node, Service},
-    discovery::v1::EndpointSlice,
-};
+use k8s_openapi::api::core::v1::{Node, Service};
 use kube::Resource;
-use lb_api::VirtualIP;
+use lb_api::{EndpointSlice, VirtualIP};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 

@@ -1,16 +1,12 @@
 //! Which nodes have endpoints of which Service.
 //!
-//! An endpoint serves if it is ready, if nothing is said of its readiness, or if it is terminating and still serving
-//! (metallb.md section 2.4). Without a single EndpointSlice nothing is known of endpoints, and nothing is narrowed: a
-//! cluster always has one (of the Service `kubernetes`), a directory of manifests need not.
+//! Which endpoints serve is judged where slices are read ([`lb_api::endpoints`]). Without a single EndpointSlice nothing is
+//! known of endpoints, and nothing is narrowed: a cluster always has one (of the Service `kubernetes`), a directory of
+//! manifests need not.
 
 use std::collections::{BTreeSet, HashMap};
 
-use k8s_openapi::api::discovery::v1::{Endpoint, EndpointSlice};
-
 use crate::controller::{Snapshot, planner::Memory};
-
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// The endpoints of all Services.
 #[derive(Debug, Default)]
@@ -24,10 +20,10 @@ impl<'a> Endpoints<'a> {
     pub(super) fn read(rest: Option<&Memory>, snapshot: &'a Snapshot) -> Self {
         let mut serving: HashMap<&str, HashMap<&str, BTreeSet<&str>>> = HashMap::new();
         for slice in &snapshot.endpoint_slices {
-            let Some((namespace, name)) = service_of(slice) else { continue };
-            for endpoint in slice.endpoints.iter().filter(|endpoint| serves(endpoint)) {
+            let Some((namespace, name)) = slice.service_name() else { continue };
+            for node in &slice.serving {
                 let nodes = serving.entry(namespace).or_default().entry(name).or_default();
-                nodes.extend(endpoint.node_name.as_deref());
+                nodes.extend(node.as_deref());
             }
         }
         let known = !snapshot.endpoint_slices.is_empty() || rest.is_some_and(Memory::knows_endpoints);
@@ -54,16 +50,4 @@ impl<'a> Serving<'_, 'a> {
     pub(in crate::controller) fn nodes(&self) -> impl Iterator<Item = &'a str> {
         self.0.into_iter().flatten().copied()
     }
-}
-
-/// The namespace and the name of the Service.
-pub(in crate::controller) fn service_of(slice: &EndpointSlice) -> Option<(&str, &str)> {
-    let name = slice.metadata.labels.as_ref()?.get(SERVICE_NAME)?;
-    Some((slice.metadata.namespace.as_deref().unwrap_or_default(), name))
-}
-
-fn serves(endpoint: &Endpoint) -> bool {
-    let conditions = endpoint.conditions.as_ref();
-    let ready = conditions.and_then(|conditions| conditions.ready).unwrap_or(true);
-    ready || conditions.and_then(|conditions| conditions.serving).unwrap_or(false)
 }

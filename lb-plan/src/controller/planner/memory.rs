@@ -4,14 +4,14 @@
 //! figures are those that the last plan found.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     net::IpAddr,
     sync::Arc,
 };
 
 use jiff::Timestamp;
-use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
-use lb_api::VirtualIP;
+use k8s_openapi::api::core::v1::Service;
+use lb_api::{EndpointSlice, VirtualIP};
 
 use super::{circle::Circle, learn::Learnt};
 use crate::controller::{
@@ -20,7 +20,10 @@ use crate::controller::{
     rank::{Others, is_over_bound},
 };
 
+mod few;
 mod objects;
+
+use few::Few;
 
 /// A Service's namespace and name. Kept once, wherever it stands.
 pub(in crate::controller) type Name = Arc<(String, String)>;
@@ -38,19 +41,19 @@ pub(in crate::controller) struct Memory {
     names: HashSet<Name>,
     services: HashMap<Name, Arc<Service>>,
     /// By sharing key.
-    sharers: HashMap<String, BTreeSet<Name>>,
+    sharers: HashMap<String, Few<Name>>,
     /// Who shows an address, of the Services that are of the type.
-    showers: HashMap<IpAddr, BTreeSet<Name>>,
+    showers: HashMap<IpAddr, Few<Name>>,
     /// Who asks for an address.
-    askers: HashMap<IpAddr, BTreeSet<Name>>,
+    askers: HashMap<IpAddr, Few<Name>>,
     vips: HashMap<IpAddr, Arc<VirtualIP>>,
     /// The addresses of the VirtualIPs that name a Service.
-    named: HashMap<Name, BTreeSet<IpAddr>>,
+    named: HashMap<Name, Few<IpAddr>>,
     /// How many are bound in each family, by what they say they are from.
     assigned: HashMap<String, (i64, i64)>,
     released: usize,
-    /// By the Service, then by their own names.
-    slices: HashMap<Name, BTreeMap<String, Arc<EndpointSlice>>>,
+    /// By the Service, in the order of their own names.
+    slices: HashMap<Name, Vec<Arc<EndpointSlice>>>,
     slice_count: usize,
     /// Namespace, `/` and name.
     told: HashSet<Box<str>>,
@@ -118,19 +121,19 @@ impl Memory {
     }
 
     pub(super) fn named(&self, name: &Name) -> impl Iterator<Item = IpAddr> {
-        self.named.get(name).into_iter().flatten().copied()
+        self.named.get(name).into_iter().flat_map(Few::iter).copied()
     }
 
     pub(super) fn with_key(&self, key: &str) -> impl Iterator<Item = &Name> {
-        self.sharers.get(key).into_iter().flatten()
+        self.sharers.get(key).into_iter().flat_map(Few::iter)
     }
 
     pub(super) fn asks_for(&self, address: &IpAddr) -> impl Iterator<Item = &Name> {
-        self.askers.get(address).into_iter().flatten()
+        self.askers.get(address).into_iter().flat_map(Few::iter)
     }
 
     pub(super) fn shows(&self, address: &IpAddr) -> impl Iterator<Item = &Name> {
-        self.showers.get(address).into_iter().flatten()
+        self.showers.get(address).into_iter().flat_map(Few::iter)
     }
 
     pub(super) fn vip(&self, address: &IpAddr) -> Option<&Arc<VirtualIP>> {
@@ -209,7 +212,7 @@ impl Memory {
         part.services = circle.names.iter().filter_map(|name| self.services.get(name)).cloned().collect();
         part.virtual_ips = circle.vips.values().cloned().collect();
         let slices = circle.names.iter().filter_map(|name| self.slices.get(name));
-        part.endpoint_slices = slices.flat_map(BTreeMap::values).cloned().collect();
+        part.endpoint_slices = slices.flatten().cloned().collect();
         part
     }
 
@@ -251,7 +254,9 @@ impl Memory {
             domain.groups += found.groups.len();
             for (name, primary) in found.groups {
                 *domain.load.entry(primary).or_insert(0) += 1;
-                self.placed.entry(name).or_default().push((number, primary));
+                let placed = self.placed.entry(name).or_default();
+                placed.reserve_exact(1);
+                placed.push((number, primary));
             }
         }
     }

@@ -11,14 +11,14 @@ use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         core::v1::{LoadBalancerStatus, Namespace, Node, NodeSpec, Service, ServicePort, ServiceSpec, ServiceStatus},
-        discovery::v1::EndpointSlice,
         events::v1::Event,
     },
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
 };
 use kube::Resource;
 use lb_api::{
-    ConfigurationState, IPAddressPool, L2Advertisement, MetalLoadBalancerClass, MetalLoadBalancerClassSpec, VirtualIP,
+    ConfigurationState, EndpointSlice, IPAddressPool, L2Advertisement, MetalLoadBalancerClass,
+    MetalLoadBalancerClassSpec, VirtualIP,
     virtual_ip::{Family, Phase},
 };
 

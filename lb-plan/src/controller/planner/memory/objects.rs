@@ -1,22 +1,17 @@
 //! Objects come into the memory and leave it.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
-use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice, events::v1::Event};
+use k8s_openapi::api::{core::v1::Service, events::v1::Event};
 use kube::Resource;
 use lb_api::{
-    ConfigurationState, IPAddressPool, VirtualIP, service,
+    ConfigurationState, EndpointSlice, IPAddressPool, VirtualIP, service,
     virtual_ip::{Family, Phase},
 };
 
-use super::{Memory, Name, name};
+use super::{Few, Memory, Name, name};
 use crate::controller::{
     choice::shown_by,
-    cluster::service_of,
     event,
     planner::{Change, Changes, circle::requested},
 };
@@ -50,7 +45,7 @@ impl Memory {
             }
         }
         for Change { before, now } in changes.endpoint_slices {
-            let services = before.iter().chain(&now).filter_map(|slice| service_of(slice));
+            let services = before.iter().chain(&now).filter_map(|slice| slice.service_name());
             about.extend(services.map(|(namespace, service)| name(namespace, service)));
             let knew = self.knows_endpoints();
             if let Some(slice) = before {
@@ -155,19 +150,29 @@ impl Memory {
 
     pub(super) fn add_slice(&mut self, slice: Arc<EndpointSlice>) {
         self.slice_count += 1;
-        if let Some((namespace, service)) = service_of(&slice) {
+        if let Some((namespace, service)) = slice.service_name() {
             let service = self.known(name(namespace, service));
             let of = self.slices.entry(service).or_default();
-            of.insert(slice.metadata.name.clone().unwrap_or_default(), slice);
+            match of.binary_search_by(|other| other.metadata.name.cmp(&slice.metadata.name)) {
+                Ok(position) => {
+                    if let Some(known) = of.get_mut(position) {
+                        *known = slice;
+                    }
+                }
+                Err(position) => {
+                    of.reserve_exact(1);
+                    of.insert(position, slice);
+                }
+            }
         }
     }
 
     fn remove_slice(&mut self, slice: &EndpointSlice) {
         self.slice_count -= 1;
-        if let Some((namespace, service)) = service_of(slice)
+        if let Some((namespace, service)) = slice.service_name()
             && let Some(of) = self.slices.get_mut(&name(namespace, service))
         {
-            of.remove(slice.metadata.name.as_deref().unwrap_or_default());
+            of.retain(|other| other.metadata.name != slice.metadata.name);
         }
     }
 
@@ -226,7 +231,7 @@ fn shown(service: &Service) -> Vec<IpAddr> {
     if is_of_type { shown_by(service) } else { Vec::new() }
 }
 
-fn take_out<K: std::hash::Hash + Eq, V: Ord>(of: &mut HashMap<K, BTreeSet<V>>, key: &K, value: &V) {
+fn take_out<K: std::hash::Hash + Eq, V: Ord>(of: &mut HashMap<K, Few<V>>, key: &K, value: &V) {
     if let Some(values) = of.get_mut(key) {
         values.remove(value);
         if values.is_empty() {

@@ -1,10 +1,7 @@
 //! MetalLB's objects, endpoints, and what Services show without Herald having said so.
 
-use k8s_openapi::api::{
-    core::v1::Namespace,
-    discovery::v1::{Endpoint, EndpointConditions, EndpointSlice},
-};
-use lb_api::{IPAddressPool, L2Advertisement};
+use k8s_openapi::api::core::v1::Namespace;
+use lb_api::{EndpointSlice, IPAddressPool, L2Advertisement};
 
 use super::{World, name, pairs};
 
@@ -56,14 +53,9 @@ impl World {
 
     /// The endpoints of a Service: the node, and whether it is ready and serving.
     pub(in crate::controller::tests) fn endpoints(&mut self, service: &str, endpoints: &[(&str, bool, bool)]) {
-        let endpoint = |&(node, ready, serving): &(&str, bool, bool)| Endpoint {
-            node_name: Some(node.to_owned()),
-            conditions: Some(EndpointConditions { ready: Some(ready), serving: Some(serving), terminating: None }),
-            ..Endpoint::default()
-        };
-        let mut object =
-            EndpointSlice { endpoints: endpoints.iter().map(endpoint).collect(), ..EndpointSlice::default() };
-        object.metadata.labels = Some(pairs(&[("kubernetes.io/service-name", service)]));
+        let serving = endpoints.iter().filter(|(_, ready, serving)| *ready || *serving);
+        let serving = serving.map(|(node, ..)| Some((*node).to_owned())).collect();
+        let object = EndpointSlice { service: Some(service.to_owned()), serving, ..EndpointSlice::default() };
         let object = self.stored("default", &format!("{service}-1"), object);
         self.slices.insert(name(&*object), object);
     }
