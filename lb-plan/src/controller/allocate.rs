@@ -29,6 +29,7 @@ use super::{
 mod choose;
 mod give;
 mod keep;
+mod order;
 mod share;
 
 /// Where the address of a slot comes from.
@@ -112,6 +113,7 @@ pub(super) fn allocate<'a>(
     claimants: &mut [Claimant<'_>],
     inventory: &'a Inventory<'a>,
 ) -> Allocation {
+    order::settle(claimants, inventory);
     let terms = |claimant: &Claimant<'_>| Terms::of(claimant.service, claimant.request.sharing_key.as_deref());
     let mut ledger = Ledger {
         inventory,

@@ -6,6 +6,7 @@ mod announced;
 mod classes;
 mod doubts;
 mod histories;
+mod messages;
 mod metallb;
 mod planner;
 mod pool_histories;

@@ -184,14 +184,20 @@ fn a_request_that_cannot_be_met_fails_alone() {
 }
 
 #[test]
-fn a_request_for_what_another_index_has_swaps_them() {
+fn the_same_addresses_in_another_order_take_nothing_away() {
     let mut world = world();
-    world.count("web", "2");
+    world.count("web", "3");
     world.settle();
-    request(&mut world, "web", "192.0.2.101,192.0.2.100");
-    world.settle();
+    request(&mut world, "web", "192.0.2.102,192.0.2.101,192.0.2.100");
+    assert_eq!(world.plan().steps, []);
 
-    assert_eq!(world.shown("web"), ["192.0.2.101", "192.0.2.100"]);
+    // What stands stays; only what nobody asks for goes.
+    request(&mut world, "web", "192.0.2.105,192.0.2.100,192.0.2.101");
+    let taken: Vec<_> =
+        world.plan().steps.into_iter().filter(|step| step.why == crate::controller::Why::Replaced).collect();
+    assert_eq!(taken.len(), 1, "{taken:?}");
+    world.settle();
+    assert_eq!(world.shown("web"), ["192.0.2.100", "192.0.2.101", "192.0.2.105"]);
 }
 
 /// An API server always returns `status: {loadBalancer: {}}`, and so does the world of these tests.

@@ -71,4 +71,11 @@ impl World {
             service.status.get_or_insert_default().load_balancer.get_or_insert_default().ingress = Some(ingress);
         });
     }
+
+    /// A VirtualIP of this address that nobody's Service claims.
+    pub(in crate::controller::tests) fn by_hand(&mut self, mut vip: lb_api::VirtualIP) {
+        vip.spec.claims.clear();
+        let object = self.stored("", &name(&vip).1, vip);
+        self.vips.insert(name(&*object), object);
+    }
 }
