@@ -80,12 +80,7 @@ impl Controller {
 
     /// Processor time of the process so far (proc(5): `stat`, fields 14 and 15).
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.pid()))?;
-        // The name may have blanks in it.
-        let rest = stat.rsplit_once(") ").context("/proc/PID/stat has a name")?.1;
-        let ticks = rest.split(' ').skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
-        // 100 a second on every machine that Linux runs on today (sysconf(3): _SC_CLK_TCK).
-        Ok(Duration::from_millis(ticks * 10))
+        cpu_of(self.process.pid())
     }
 
     fn wait(&mut self, what: &str, condition: impl Fn(&Self) -> anyhow::Result<bool>) -> anyhow::Result<()> {
@@ -100,6 +95,16 @@ impl Controller {
             std::thread::sleep(PAUSE);
         }
     }
+}
+
+/// Processor time of a process so far.
+pub(crate) fn cpu_of(pid: u32) -> anyhow::Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name may have blanks in it.
+    let rest = stat.rsplit_once(") ").context("/proc/PID/stat has a name")?.1;
+    let ticks = rest.split(' ').skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+    // 100 a second on every machine that Linux runs on today (sysconf(3): _SC_CLK_TCK).
+    Ok(Duration::from_millis(ticks * 10))
 }
 
 /// A line of `/proc/PID/status` in KiB.

@@ -37,13 +37,15 @@ pub(crate) struct Figures {
     pub(crate) restart_planned_ms: f64,
     pub(crate) restart_writes: BTreeMap<String, usize>,
     pub(crate) restart_rss_kib: u64,
-    /// From the request that creates a Service until its address is seen.
+    /// What the API server takes to create a Service among so many.
+    pub(crate) create_ms: Spread,
+    /// From then until its address is seen.
     pub(crate) address_ms: Spread,
     /// As many Services created while the controller runs: until all have addresses, of that the creation, and the rest.
     pub(crate) after_seconds: f64,
     pub(crate) after_creation_seconds: f64,
     pub(crate) after_lag_seconds: f64,
-    /// From the request that creates a Service until the first ARP answer.
+    /// From the API server's word that a Service is created until the first ARP answer.
     pub(crate) answer_ms: Spread,
     pub(crate) agent_services: usize,
     pub(crate) agent_rss_kib: u64,

@@ -17,7 +17,7 @@ use crate::{
     Args, answers,
     audit::Audit,
     bare,
-    controller::{Controller, IDENTITY},
+    controller::{Controller, IDENTITY, cpu_of},
     figures::{Figures, Spread},
     services, singles,
 };
@@ -27,14 +27,17 @@ const FIRST: Ipv4Addr = Ipv4Addr::new(10, 128, 0, 0);
 const POOL: &str = "10.128.0.0/15";
 /// After the last write: what was only needed for it is gone.
 const SETTLED: Duration = Duration::from_secs(5);
+/// How long that may take, and the processor time in a second that is none.
+const REST: Duration = Duration::from_secs(120);
+const AT_REST: Duration = Duration::from_millis(200);
 
 pub(crate) fn measure(args: &Args) -> anyhow::Result<Figures> {
     let mut lab = Lab::new(Shape::default())?;
     lab.attach_pass()?;
     let identities = [IDENTITY, "agent", "bare"].map(Identity::user).to_vec();
-    let plane = Plane::start(&lab, PlaneShape { controllers: false, audit: true, identities })?;
+    let mut plane = Plane::start(&lab, PlaneShape { controllers: false, audit: true, identities })?;
     install(&plane)?;
-    let (admin, bare) = (plane.admin(), plane.access("bare"));
+    let (admin, bare) = (&plane.admin().clone(), plane.access("bare"));
     let mut audit = Audit::new(plane.audit_log());
     let mut figures = Figures { services: args.services, release_build: !cfg!(debug_assertions), ..Figures::default() };
 
@@ -62,9 +65,11 @@ pub(crate) fn measure(args: &Args) -> anyhow::Result<Figures> {
     controller.end()?;
     audit.of(IDENTITY)?;
     let mut controller = restart(&lab, &plane, &mut audit, &mut figures)?;
+    rest(&mut plane, &controller)?;
 
     eprintln!("{} single Services", args.singles);
-    figures.address_ms = Spread::of(singles::times(admin, args.singles)?);
+    let times = singles::measure(admin, args.singles)?;
+    (figures.create_ms, figures.address_ms) = (Spread::of(times.created), Spread::of(times.addressed));
 
     eprintln!("an agent, and {} single Services", args.answers);
     let answers = answers::measure(&lab, &plane, FIRST, args.answers)?;
@@ -103,6 +108,21 @@ fn restart(lab: &Lab, plane: &Plane, audit: &mut Audit, figures: &mut Figures) -
     figures.restart_writes = audit.of(IDENTITY)?;
     figures.restart_rss_kib = controller.memory()?.0;
     Ok(controller)
+}
+
+/// Waits until the API server has done what a start asks of it: it collects its garbage for seconds after many lists, and
+/// a single Service would wait for that.
+fn rest(plane: &mut Plane, controller: &Controller) -> anyhow::Result<()> {
+    let server = plane.api_server().pid();
+    wait::for_ok(REST, "the API server and the controller to be at rest", || {
+        let used = || Ok::<_, anyhow::Error>(cpu_of(server)? + controller.cpu()?);
+        let before = used()?;
+        wait::observe(Duration::from_secs(1));
+        let used = used()? - before;
+        ensure!(used < AT_REST, "{used:?} of processor time in a second");
+        Ok(())
+    })?;
+    Ok(())
 }
 
 /// The CRDs of `deploy/`, a Node and a class for every Service.
