@@ -79,7 +79,7 @@ enum Soak {
     Frames,
     /// 10,000,000 random and mutated messages through the BGP speaker.
     Bgp,
-    /// The kube suite against another version of Kubernetes.
+    /// The kube suite against another version of Kubernetes; ten minutes at rest; 10,000 operations of two controllers.
     Kube {
         /// Which, as `1.33`; without one the newest.
         #[arg(long)]
@@ -144,8 +144,11 @@ pub(crate) fn soak(workspace: &Workspace, args: &SoakArgs) -> Result<Passed> {
             let passed = suite::kube(workspace, version.as_deref(), more)?;
             // What is idle for two minutes in `test` is idle for ten.
             let programs = setup::kube(workspace, version.as_deref())?;
-            let variables = [(kube::PROGRAMS, programs), ("HERALD_IDLE_SECONDS", "600".into())];
+            let variables = [(kube::PROGRAMS, programs.clone()), ("HERALD_IDLE_SECONDS", "600".into())];
             suite::run_alone(workspace, "lb-tests-kube", "idle", &variables)?;
+            // And the race of two controllers is ten times as long.
+            let variables = [(kube::PROGRAMS, programs), ("HERALD_RACE_OPERATIONS", "10000".into())];
+            suite::run_alone(workspace, "lb-tests-kube", "race", &variables)?;
             Ok(passed)
         }
     }
