@@ -11,6 +11,7 @@
 
 mod lane;
 mod record;
+pub(crate) mod urgent;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -43,12 +44,16 @@ pub struct Questions {
     pub addresses: Vec<IpAddr>,
     /// How many questions of each family to ask; `None` is until [`Asker::finish`].
     pub count: Option<u64>,
+    /// Two askers on one segment have different numbers: it is part of their hardware addresses.
+    pub station: u8,
+    /// Whether its thread goes before everything else on the machine (SCHED_FIFO).
+    pub urgent: bool,
 }
 
 impl Questions {
     /// 1,000 questions a second of each family, until told to end.
     pub fn steady(addresses: Vec<IpAddr>) -> Self {
-        Self { rate: 1000, addresses, count: None }
+        Self { rate: 1000, addresses, count: None, station: 0, urgent: false }
     }
 }
 
@@ -70,7 +75,12 @@ impl Asker {
     pub fn start(netns: &Namespace, interface: &str, questions: Questions) -> anyhow::Result<Self> {
         let shared = Arc::new(Shared::default());
         let (seen, interface) = (Arc::clone(&shared), interface.to_owned());
-        let thread = netns.spawn("asker", move || Run::open(&interface, &questions)?.run(&seen))?;
+        let thread = netns.spawn("asker", move || {
+            if questions.urgent {
+                urgent::this_thread()?;
+            }
+            Run::open(&interface, &questions)?.run(&seen)
+        })?;
         Ok(Self { shared, thread: Some(thread) })
     }
 
@@ -107,7 +117,7 @@ impl Drop for Asker {
 pub fn ask_once(netns: &Namespace, interface: &str, addresses: Vec<IpAddr>) -> anyhow::Result<Record> {
     let of = |v4: bool| addresses.iter().filter(|address| address.is_ipv4() == v4).count();
     let count = Some(u64::try_from(of(true).max(of(false)))?);
-    Asker::start(netns, interface, Questions { rate: 500, addresses, count })?.complete()
+    Asker::start(netns, interface, Questions { rate: 500, count, ..Questions::steady(addresses) })?.complete()
 }
 
 struct Run {
@@ -123,10 +133,10 @@ impl Run {
         let v6: Vec<Ipv6Addr> = questions.addresses.iter().filter_map(|address| as_v6(*address)).collect();
         let mut lanes = Vec::new();
         if !v4.is_empty() {
-            lanes.push(Lane::arp(interface, v4)?);
+            lanes.push(Lane::arp(interface, questions.station, v4)?);
         }
         if !v6.is_empty() {
-            lanes.push(Lane::ndp(interface, v6)?);
+            lanes.push(Lane::ndp(interface, questions.station, v6)?);
         }
         anyhow::ensure!(!lanes.is_empty(), "there is no address to ask for");
         let record = Record::new(questions.rate, lanes.len(), Stamp::now()?);

@@ -7,7 +7,6 @@
 
 mod check;
 mod class;
-mod random;
 mod world;
 mod yaml;
 
@@ -19,15 +18,16 @@ use std::{
 
 use anyhow::Context as _;
 
-use self::{check::Found, random::Random, world::World};
+use self::{check::Found, world::World};
 use crate::{
     herald::{self, Controller, Manifests, Observer},
     lab::{Lab, Shape},
     need::Need,
+    random::Random,
     wait,
 };
 
-pub use random::fresh_seed;
+pub use crate::random::fresh_seed;
 
 const QUIET: Duration = Duration::from_secs(2);
 const LIMIT: Duration = Duration::from_secs(60);

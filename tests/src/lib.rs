@@ -5,6 +5,7 @@
 
 pub mod asker;
 pub mod edits;
+pub mod faults;
 pub mod frames;
 pub mod herald;
 pub mod http;
@@ -12,5 +13,6 @@ pub mod lab;
 pub mod mac;
 pub mod need;
 mod packet_socket;
+mod random;
 pub mod responder;
 pub mod wait;

@@ -75,6 +75,30 @@ enum Soak {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         more: Vec<String>,
     },
+    /// 30 minutes of random faults over five nodes and 200 addresses: every second of each is accounted for.
+    Holder {
+        /// Arguments of the program: its seed, its length.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        more: Vec<String>,
+    },
+    /// A segment that falls in two and comes together, 50 times; and every other fault that has a name.
+    Partition {
+        /// Arguments of the program: how often.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        more: Vec<String>,
+    },
+    /// Agents with 5 % of a core on a machine that is busy: nothing moves, nothing goes unanswered.
+    Starvation {
+        /// Arguments of the program: its length.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        more: Vec<String>,
+    },
+    /// 5 % and 20 % of the frames between nodes are lost at random.
+    Loss {
+        /// Arguments of the program: its length.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        more: Vec<String>,
+    },
     /// 10,000,000 random frames on the host, 100,000 through the kernel program.
     Frames,
     /// 10,000,000 random and mutated messages through the BGP speaker.
@@ -131,6 +155,10 @@ pub(crate) fn soak(workspace: &Workspace, args: &SoakArgs) -> Result<Passed> {
             process::run(daemons(workspace).arg("--release"))?;
             run(workspace, "soak-edits", more)
         }
+        Soak::Holder { more } => faults(workspace, "holder", more),
+        Soak::Partition { more } => faults(workspace, "partition", more),
+        Soak::Starvation { more } => faults(workspace, "starvation", more),
+        Soak::Loss { more } => faults(workspace, "loss", more),
         Soak::Frames => {
             suite::run_alone(workspace, "lb-common", "random", &[("HERALD_FRAMES", "10000000".into())])?;
             suite::run_alone(workspace, "lb-tests-packet", "agree", &[("HERALD_KERNEL_FRAMES", "100000".into())])?;
@@ -152,6 +180,13 @@ pub(crate) fn soak(workspace: &Workspace, args: &SoakArgs) -> Result<Passed> {
             Ok(passed)
         }
     }
+}
+
+/// Runs one of the fault tests.
+fn faults(workspace: &Workspace, what: &str, more: &[String]) -> Result<Passed> {
+    process::run(daemons(workspace).arg("--release"))?;
+    let arguments: Vec<String> = [what.to_owned()].into_iter().chain(more.iter().cloned()).collect();
+    run(workspace, "soak-faults", &arguments)
 }
 
 /// Builds a program, optimized, and runs it as root.

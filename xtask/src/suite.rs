@@ -45,6 +45,8 @@ pub(crate) enum Suite {
     Packet,
     /// Controller and agents in network namespaces.
     Lab,
+    /// Who holds an address while nodes, links, agents and the network fail.
+    Holder,
     /// Routers of the distribution against the agent's BGP speaker and BFD.
     Bgp,
     /// A real control plane, built once, over the lab's nodes.
@@ -52,13 +54,14 @@ pub(crate) enum Suite {
 }
 
 impl Suite {
-    const ALL: [Self; 5] = [Self::Pure, Self::Packet, Self::Lab, Self::Bgp, Self::Kube];
+    const ALL: [Self; 6] = [Self::Pure, Self::Packet, Self::Lab, Self::Holder, Self::Bgp, Self::Kube];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Pure => "pure",
             Self::Packet => "packet",
             Self::Lab => "lab",
+            Self::Holder => "holder",
             Self::Bgp => "bgp",
             Self::Kube => "kube",
         }
@@ -70,19 +73,22 @@ impl Suite {
             Self::Pure => 4 * 60,
             Self::Packet => 2 * 60,
             Self::Lab => 4 * 60,
+            Self::Holder => 4 * 60,
             Self::Bgp => 3 * 60,
             Self::Kube => 9 * 60,
         })
     }
 
-    /// Whether the tests of a package belong to it.
-    fn has(self, package: &str) -> bool {
+    /// Whether a test program belongs to it.
+    fn has(self, test: &Test) -> bool {
+        let faults = test.is("lb-tests", "holder");
         match self {
-            Self::Packet => package == "lb-tests-packet",
-            Self::Lab => package == "lb-tests",
-            Self::Bgp => package == "lb-tests-bgp",
-            Self::Kube => package == "lb-tests-kube",
-            Self::Pure => ![Self::Packet, Self::Lab, Self::Bgp, Self::Kube].iter().any(|suite| suite.has(package)),
+            Self::Packet => test.package == "lb-tests-packet",
+            Self::Lab => test.package == "lb-tests" && !faults,
+            Self::Holder => faults,
+            Self::Bgp => test.package == "lb-tests-bgp",
+            Self::Kube => test.package == "lb-tests-kube",
+            Self::Pure => !Self::ALL.iter().any(|suite| suite.is_root() && suite.has(test)),
         }
     }
 
@@ -90,7 +96,7 @@ impl Suite {
     const fn is_root(self) -> bool {
         match self {
             Self::Pure => false,
-            Self::Packet | Self::Lab | Self::Bgp | Self::Kube => true,
+            Self::Packet | Self::Lab | Self::Holder | Self::Bgp | Self::Kube => true,
         }
     }
 }
@@ -180,7 +186,7 @@ fn one(
     let started = Instant::now();
     let mut tally = Tally::default();
     let mut commands = Vec::new();
-    for test in built.iter().filter(|test| suite.has(&test.package)) {
+    for test in built.iter().filter(|test| suite.has(test)) {
         let mut command = if suite.is_root() { process::as_root("env")? } else { Command::new("env") };
         if let Some(programs) = programs {
             // sudo may clear the environment, so the variable goes on the command line.

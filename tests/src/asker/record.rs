@@ -22,6 +22,9 @@ const KEPT: u128 = 95;
 pub struct Stamp(pub(crate) Duration);
 
 impl Stamp {
+    /// Later than everything.
+    pub(crate) const END: Self = Self(Duration::MAX);
+
     /// Now.
     pub fn now() -> anyhow::Result<Self> {
         Ok(Self(wall_clock()?))

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     class::{Class, Health},
-    random::Random,
     yaml::{self, BROKEN},
 };
+use crate::random::Random;
 
 /// The default class. It is broken now and then, never gone.
 pub(super) const INGRESS: &str = "ingress";

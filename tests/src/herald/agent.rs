@@ -1,6 +1,11 @@
 //! An agent in a lab.
 
-use std::{net::SocketAddr, path::PathBuf, process::Command, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use anyhow::{Context as _, ensure};
 
@@ -58,6 +63,8 @@ pub struct AgentOptions {
     pub binary: Option<PathBuf>,
     /// An API server by its kubeconfig, in place of the manifests.
     pub kubeconfig: Option<PathBuf>,
+    /// Whether it sees a file system of its own, so that [`Agent::freeze_view`] can be called.
+    pub own_view: bool,
 }
 
 impl Default for AgentOptions {
@@ -70,6 +77,7 @@ impl Default for AgentOptions {
             on_term: "auto",
             binary: None,
             kubeconfig: None,
+            own_view: false,
         }
     }
 }
@@ -81,6 +89,7 @@ pub struct Agent {
     process: Process,
     bpffs: PathBuf,
     run_dir: PathBuf,
+    manifests: PathBuf,
 }
 
 impl Agent {
@@ -94,7 +103,14 @@ impl Agent {
     /// Starts an agent and does not wait.
     pub fn launch(lab: &Lab, node: &Host, manifests: &Manifests, options: &AgentOptions) -> anyhow::Result<Self> {
         let (bpffs, run_dir) = (lab.bpffs(node)?, lab.dir().join(format!("run-{}", node.name)));
-        let mut command = node.netns.command(options.binary.clone().unwrap_or_else(|| program("lb-agent")));
+        let binary = options.binary.clone().unwrap_or_else(|| program("lb-agent"));
+        let mut command = if options.own_view {
+            let mut unshare = node.netns.command("unshare");
+            unshare.arg("--mount").arg(binary);
+            unshare
+        } else {
+            node.netns.command(binary)
+        };
         command.arg("run").args(["--node", &node.name, "--listen", LISTEN, "--mode", options.mode.flag()]);
         command.args(["--lease", options.lease, "--suppress-limit", options.suppress_limit]);
         command.args(["--handover", options.handover, "--on-term", options.on_term]);
@@ -106,7 +122,7 @@ impl Agent {
         command.arg("--object").arg(objects().join("herald.o"));
         let log = lab.dir().join(format!("agent-{}.log", node.name));
         let process = Process::start(&format!("lb-agent on {}", node.name), command, &log)?;
-        Ok(Self { node: node.clone(), process, bpffs, run_dir })
+        Ok(Self { node: node.clone(), process, bpffs, run_dir, manifests: manifests.dir().to_owned() })
     }
 
     /// Waits until it says that it is ready.
@@ -158,6 +174,26 @@ impl Agent {
         self.process.cont()
     }
 
+    /// Puts a copy of the manifests, as they are now, in their place: from here on it sees no change, and nobody sees
+    /// what it writes. Needs [`AgentOptions::own_view`].
+    pub fn freeze_view(&self, copy: &Path) -> anyhow::Result<()> {
+        let mut copying = Command::new("cp");
+        copying.arg("-a").arg("--").arg(&self.manifests).arg(copy);
+        succeed(&mut copying)?;
+        succeed(self.in_view("mount").arg("--bind").arg(copy).arg(&self.manifests))
+    }
+
+    /// Shows it the manifests again.
+    pub fn thaw_view(&self) -> anyhow::Result<()> {
+        succeed(self.in_view("umount").arg("--lazy").arg(&self.manifests))
+    }
+
+    fn in_view(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &self.pid().to_string(), "--mount", program]);
+        command
+    }
+
     /// Its process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
@@ -167,18 +203,17 @@ impl Agent {
     pub fn cleanup(&self) -> anyhow::Result<()> {
         let mut command: Command = self.node.netns.command(program("lb-agent"));
         command.arg("cleanup").arg("--bpffs").arg(&self.bpffs).arg("--run-dir").arg(&self.run_dir);
-        let output = command.output().context("start lb-agent cleanup")?;
-        ensure!(
-            output.status.success(),
-            "lb-agent cleanup on {}: {}{}",
-            self.node.name,
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
-        Ok(())
+        succeed(&mut command).with_context(|| format!("clean up on {}", self.node.name))
     }
 
     fn server(&self) -> SocketAddr {
         LISTEN.parse().expect("a constant address")
     }
+}
+
+fn succeed(command: &mut Command) -> anyhow::Result<()> {
+    let output = command.output().with_context(|| format!("start {:?}", command.get_program()))?;
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "{command:?}: {out}{err}");
+    Ok(())
 }

@@ -170,6 +170,15 @@ impl StandIn {
         Ok(())
     }
 
+    /// Ranks other nodes for an address, or the same in another order.
+    pub fn rank(&self, address: IpAddr, nodes: &[&str]) -> anyhow::Result<()> {
+        let failed = || format!("rank nodes for VirtualIP {address}");
+        let mut object = self.get(address).with_context(failed)?;
+        object.spec.nodes = nodes.iter().map(|&node| node.to_owned()).collect();
+        self.runtime.block_on(self.store.update(&object)).with_context(failed)?;
+        Ok(())
+    }
+
     /// Releases an address: every node that sees it lets it go.
     pub fn release(&self, address: IpAddr) -> anyhow::Result<()> {
         let failed = || format!("release VirtualIP {address}");
