@@ -3,9 +3,13 @@
 //! Everything is asserted from the router's view: what it says of the session and of the routes is what counts.
 
 pub mod bird;
+pub mod ecmp;
 pub mod frr;
 pub mod gobgp;
+pub mod pages;
+pub mod scene;
 pub mod stage;
+pub mod traffic;
 
 use std::process::Command;
 

@@ -1,17 +1,17 @@
 //! From manifests to a router's table: controller and agents as they are shipped, and FRR.
 
-mod scene;
+mod ecmp;
 
 use std::time::Duration;
 
 use lb_tests::wait;
 use serde_json::{Value, json};
 
-use scene::{LIMIT, Scene, V4, V6};
+use lb_tests_bgp::scene::{self, LIMIT, Scene, Setting, V4, V6};
 
 #[test]
 fn a_service_is_announced_from_every_node_with_what_its_advertisement_says() -> anyhow::Result<()> {
-    let Some(scene) = Scene::start(2)? else { return Ok(()) };
+    let Some(scene) = Scene::start(&Setting::of(2))? else { return Ok(()) };
     let hops = |prefix: &str| scene.next_hops(prefix);
     for (prefix, own) in [(V4, scene.own_v4()), (V6, scene.own_v6())] {
         wait::for_ok(LIMIT, format!("{prefix} from both nodes"), || {
@@ -31,7 +31,7 @@ fn a_service_is_announced_from_every_node_with_what_its_advertisement_says() -> 
     wait::until(LIMIT, "the route to be back", || hops(V4).is_ok_and(|hops| hops == scene.own_v4()))?;
 
     // A node that is cordoned asks to be the last choice, and goes on serving.
-    scene.manifests.write("nodes.yaml", &scene::nodes(2, true))?;
+    scene.manifests.write("nodes.yaml", &scene::nodes(2, &[1]))?;
     wait::for_ok(LIMIT, "node-1's path to carry the graceful shutdown community", || {
         let paths = scene.frr.paths(V4).map_err(|error| format!("{error:#}"))?;
         let list = |path: &Value| path["community"]["list"].clone();
@@ -44,7 +44,7 @@ fn a_service_is_announced_from_every_node_with_what_its_advertisement_says() -> 
 
 #[test]
 fn an_agent_that_restarts_loses_no_route_and_one_that_is_killed_neither() -> anyhow::Result<()> {
-    let Some(mut scene) = Scene::start(1)? else { return Ok(()) };
+    let Some(mut scene) = Scene::start(&Setting::of(1))? else { return Ok(()) };
     let own = scene.own_v4();
     wait::until(LIMIT, "the route", || scene.next_hops(V4).is_ok_and(|hops| hops == own))?;
     for crash in [false, true] {
@@ -69,7 +69,7 @@ fn an_agent_that_restarts_loses_no_route_and_one_that_is_killed_neither() -> any
 
 #[test]
 fn a_bad_peer_says_why_in_the_node_and_the_good_one_is_counted() -> anyhow::Result<()> {
-    let Some(scene) = Scene::start(1)? else { return Ok(()) };
+    let Some(scene) = Scene::start(&Setting::of(1))? else { return Ok(()) };
     let observer = scene.manifests.observe()?;
     let nobody = scene::peer("bad", 64_999, "").replace("192.0.2.251", "192.0.2.99");
     scene.manifests.write("bad.yaml", &nobody)?;

@@ -4,41 +4,72 @@ use std::time::Duration;
 
 use lb_tests::{
     herald::{self, Agent, AgentOptions, Controller, Manifests},
-    lab::Lab,
+    lab::{Lab, Shape},
     need,
-};
-use lb_tests_bgp::{
-    frr::{self, Frr},
-    stage::{OURS, THEIRS},
 };
 use serde_json::Value;
 
-/// Debug builds on a busy machine.
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
-/// What the Service gets: the pool has one address of each family.
-pub(crate) const V4: &str = "203.0.113.7/32";
-pub(crate) const V6: &str = "2001:db8:7::7/128";
+use crate::{
+    frr::{self, Frr},
+    stage::{OURS, THEIRS},
+};
 
-pub(crate) struct Scene {
-    pub(crate) agents: Vec<Agent>,
-    pub(crate) frr: Frr,
+/// Debug builds on a busy machine.
+pub const LIMIT: Duration = Duration::from_secs(30);
+/// What the Service gets: the pool has one address of each family.
+pub const V4: &str = "203.0.113.7/32";
+/// Of IPv6.
+pub const V6: &str = "2001:db8:7::7/128";
+
+/// How a scene is built.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// Nodes, each with an agent.
+    pub nodes: u8,
+    /// Stations on the segment that are neither.
+    pub clients: u8,
+    /// How agents are started.
+    pub agents: AgentOptions,
+    /// Between two BFD packets in either direction, in milliseconds; three may be missed.
+    pub bfd_millis: u32,
+}
+
+impl Setting {
+    /// So many nodes, and a BFD that a busy machine does not trouble.
+    pub fn of(nodes: u8) -> Self {
+        Self { nodes, clients: 0, agents: AgentOptions::default(), bfd_millis: 300 }
+    }
+}
+
+/// What was built.
+#[derive(Debug)]
+pub struct Scene {
+    /// The agents, by node.
+    pub agents: Vec<Agent>,
+    /// The router.
+    pub frr: Frr,
+    /// What the user wrote.
+    pub manifests: Manifests,
+    /// Where all of it stands.
+    pub lab: Lab,
+    options: AgentOptions,
     _controller: Controller,
-    pub(crate) manifests: Manifests,
-    lab: Lab,
 }
 
 impl Scene {
-    /// `None` (and said so) if this machine cannot run it.
-    pub(crate) fn start(nodes: u8) -> anyhow::Result<Option<Self>> {
+    /// Builds one. `None` (and said so) if this machine cannot run it.
+    pub fn start(setting: &Setting) -> anyhow::Result<Option<Self>> {
         let needs = [herald::agent_needs(), herald::controller_needs()].concat();
-        if !need::met(&needs) {
+        if !need::met(&needs) || !crate::met() {
             return Ok(None);
         }
-        let Some(lab) = lb_tests_bgp::stage::lab(nodes, 1)? else { return Ok(None) };
+        let &Setting { nodes, clients, bfd_millis, .. } = setting;
+        let lab = Lab::new(Shape { nodes, clients, routers: 1, snooping: false })?;
         let manifests = Manifests::new(lab.dir().join("manifests"))?;
+        let profile = format!("spec: {{receiveInterval: {bfd_millis}, transmitInterval: {bfd_millis}}}");
         for (file, text) in [
-            ("nodes.yaml", self::nodes(nodes, false)),
-            ("objects.yaml", OBJECTS.to_owned()),
+            ("nodes.yaml", self::nodes(nodes, &[])),
+            ("objects.yaml", OBJECTS.replace("spec: {}", &profile)),
             ("peer.yaml", peer("router", THEIRS, "  enableGracefulRestart: true\n  bfdProfile: calm\n")),
             ("slice.yaml", slice(true)),
         ] {
@@ -47,10 +78,12 @@ impl Scene {
         let addresses: Vec<String> = lab.nodes.iter().map(|node| node.v4.to_string()).collect();
         let neighbours: Vec<_> =
             addresses.iter().map(|address| (address.as_str(), OURS, "NEIGHBOUR bfd profile calm\n")).collect();
-        let config = frr::bgpd(THEIRS, &neighbours) + "\nbfd\n profile calm\n  transmit-interval 300\n";
+        let profile = format!("  transmit-interval {bfd_millis}\n  receive-interval {bfd_millis}\n");
+        let config = frr::bgpd(THEIRS, &neighbours) + "\nbfd\n profile calm\n" + &profile;
         let frr = Frr::start(&lab, &lab.routers[0], &config)?;
         let controller = Controller::start(&lab, &manifests, &[])?;
-        let mut scene = Self { agents: Vec::new(), frr, _controller: controller, manifests, lab };
+        let options = setting.agents.clone();
+        let mut scene = Self { agents: Vec::new(), frr, _controller: controller, manifests, lab, options };
         for node in 0..usize::from(nodes) {
             let agent = scene.agent(node)?;
             scene.agents.push(agent);
@@ -59,17 +92,17 @@ impl Scene {
     }
 
     /// Starts an agent that has ended again.
-    pub(crate) fn start_agent(&mut self, node: usize) -> anyhow::Result<()> {
+    pub fn start_agent(&mut self, node: usize) -> anyhow::Result<()> {
         self.agents[node] = self.agent(node)?;
         Ok(())
     }
 
     fn agent(&self, node: usize) -> anyhow::Result<Agent> {
-        Agent::start(&self.lab, &self.lab.nodes[node], &self.manifests, &AgentOptions::default())
+        Agent::start(&self.lab, &self.lab.nodes[node], &self.manifests, &self.options)
     }
 
     /// The next hops of a prefix's valid paths, in order; of IPv6 the global ones.
-    pub(crate) fn next_hops(&self, prefix: &str) -> anyhow::Result<Vec<String>> {
+    pub fn next_hops(&self, prefix: &str) -> anyhow::Result<Vec<String>> {
         let valid = self.frr.paths(prefix)?.into_iter().filter(|path| path["valid"] == true);
         let hop = |path: Value| {
             let hops = path["nexthops"].as_array().cloned().unwrap_or_default();
@@ -81,19 +114,21 @@ impl Scene {
         Ok(hops)
     }
 
-    pub(crate) fn own_v4(&self) -> Vec<String> {
+    /// The nodes' IPv4 addresses, as the router names next hops.
+    pub fn own_v4(&self) -> Vec<String> {
         self.lab.nodes.iter().map(|node| node.v4.to_string()).collect()
     }
 
-    pub(crate) fn own_v6(&self) -> Vec<String> {
+    /// The same of IPv6.
+    pub fn own_v6(&self) -> Vec<String> {
         self.lab.nodes.iter().map(|node| node.v6.to_string()).collect()
     }
 }
 
-/// Nodes; the first one may be cordoned.
-pub(crate) fn nodes(count: u8, cordoned: bool) -> String {
+/// Nodes; these of them are cordoned, by their numbers from 1.
+pub fn nodes(count: u8, cordoned: &[u8]) -> String {
     let node = |number| {
-        let cordoned = cordoned && number == 1;
+        let cordoned = cordoned.contains(&number);
         format!(
             "apiVersion: v1\nkind: Node\nmetadata:\n  name: node-{number}\nspec:\n  unschedulable: {cordoned}\n---\n"
         )
@@ -102,7 +137,7 @@ pub(crate) fn nodes(count: u8, cordoned: bool) -> String {
 }
 
 /// A BGPPeer: the router, as the AS that it is or is not in.
-pub(crate) fn peer(name: &str, peer_as: u32, more: &str) -> String {
+pub fn peer(name: &str, peer_as: u32, more: &str) -> String {
     format!(
         "apiVersion: metallb.io/v1beta2\nkind: BGPPeer\nmetadata:\n  name: {name}\n  namespace: metallb-system\nspec:\n  \
          myASN: {OURS}\n  peerASN: {peer_as}\n  peerAddress: 192.0.2.251\n  dualStackAddressFamily: true\n{more}"
@@ -110,7 +145,7 @@ pub(crate) fn peer(name: &str, peer_as: u32, more: &str) -> String {
 }
 
 /// One endpoint on the first node, which serves or does not.
-pub(crate) fn slice(serves: bool) -> String {
+pub fn slice(serves: bool) -> String {
     format!(
         "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata:\n  name: web-1\n  namespace: default\n  labels:\n    \
          kubernetes.io/service-name: web\naddressType: IPv4\nendpoints:\n- addresses: [10.0.0.1]\n  nodeName: node-1\n  \
