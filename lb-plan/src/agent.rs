@@ -7,6 +7,7 @@
 //! VirtualIPs not listed any more ──► leave: how long they still count
 //! newly held addresses ──► announce: when to send which copy ──► frame: the bytes
 //! LoadBalancerNodes ──► peers: where the other nodes stand
+//! held addresses, VirtualIPs ──► telling: the statuses that this node writes; pace: how often
 //! SIGTERM, Node, DaemonSet ──► departure: hand over, or let go
 //! ```
 //!
@@ -17,9 +18,11 @@ pub mod announce;
 pub mod departure;
 pub mod frame;
 pub mod leave;
+pub mod pace;
 pub mod peers;
 pub mod plan;
 pub mod table;
+pub mod telling;
 #[cfg(test)]
 mod testing;
 pub mod topology;
@@ -30,4 +33,5 @@ pub use leave::{Leaving, Presence};
 pub use peers::Peer;
 pub use plan::{Groups, Held, NodePlan, Ownership, Problem, Segments, Snapshot, addresses, plan};
 pub use table::{Action, EntryKey, Operation, Role, Segment, SegmentId, SegmentKey, Table};
+pub use telling::{Holding, Moment, Teller, Telling, holdings};
 pub use topology::{Config, Kind, Link, NamePatterns, Station, Topology};
