@@ -26,6 +26,8 @@ pub(crate) use toolchain::Toolchain;
 
 /// The compile target: little-endian BPF.
 const TARGET: &str = "bpfel-unknown-none";
+/// The profile of the workspace that they are compiled with.
+const PROFILE: &str = "kernel";
 /// Programs of `lb-ebpf` and the objects they become.
 const OBJECTS: [(&str, &str); 2] = [("herald", "herald.o"), ("lab", "lab.o")];
 /// Names a prebuilt object; then nothing is built.
@@ -77,9 +79,9 @@ pub(crate) fn build(workspace: &Workspace, choice: Option<Choice>) -> Result<Vec
     println!("building the kernel programs with {}", toolchain.describe());
     let target = workspace.root.join("target/bpf-build");
     let mut cargo = command(workspace, &toolchain, &linker, "build")?;
-    cargo.args(["--release", "--target-dir"]).arg(&target);
+    cargo.args(["--profile", PROFILE, "--target-dir"]).arg(&target);
     process::run(&mut cargo)?;
-    let built = target.join(TARGET).join("release");
+    let built = target.join(TARGET).join(PROFILE);
     OBJECTS.iter().map(|(bin, object)| publish(&built.join(bin), &workspace.objects().join(object))).collect()
 }
 

@@ -12,11 +12,7 @@ fn at(seconds: u64) -> Moment {
 }
 
 fn holding(since: u64) -> Holding {
-    Holding {
-        address: ADDRESS.parse().expect("an address"),
-        why: Why::FirstRanked,
-        since: Duration::from_secs(since),
-    }
+    Holding { address: ADDRESS.parse().expect("an address"), why: Why::FirstRanked, since: Duration::from_secs(since) }
 }
 
 /// One VirtualIP, and the nodes that write its status.
@@ -35,7 +31,8 @@ impl Store {
     /// A look of a node, and what it writes.
     fn look(&mut self, teller: &mut Teller, now: u64, holdings: &[Holding]) {
         for telling in teller.due(at(now), holdings, std::iter::once(&Arc::clone(&self.object))) {
-            self.object = Arc::new(VirtualIP { status: Some(telling.status.clone()), ..VirtualIP::clone(&self.object) });
+            self.object =
+                Arc::new(VirtualIP { status: Some(telling.status.clone()), ..VirtualIP::clone(&self.object) });
             self.writes += 1;
             teller.written(&telling);
         }
