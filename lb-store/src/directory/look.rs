@@ -1,12 +1,14 @@
 //! A look over all files now and then, beside the store's thread: it finds what watching lost.
 //!
 //! Asking the kernel about 15,000 files takes some 70 ms, and a change must not wait that long. So a thread of its own
-//! walks the tree and tells in slices what it saw; the store's thread compares them with what it knows
-//! ([`super::tree::Tree`]) and judges anew only what differs.
+//! walks the tree and tells in small slices what it saw, with a pause after each, for there may be few cores; the
+//! store's thread compares them with what it knows ([`super::tree::Tree`]) and judges anew only what differs.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    thread,
+    time::Duration,
 };
 
 use super::{
@@ -15,7 +17,9 @@ use super::{
 };
 
 /// Files in a slice.
-const SLICE: usize = 256;
+const SLICE: usize = 64;
+/// After each slice: who looks twice a minute is in no hurry.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// What a look tells, in this order: for each folder its files, and at last the end.
 #[derive(Debug)]
@@ -70,6 +74,7 @@ impl Walk<'_> {
                     self.slice.push((child, Identity::of(&metadata)));
                     if self.slice.len() == SLICE {
                         self.hand_over();
+                        thread::sleep(PAUSE);
                     }
                 }
             }

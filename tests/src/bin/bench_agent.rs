@@ -64,6 +64,7 @@ struct Figures {
     change_while_busy_median_ms: f64,
     /// From the end of the write, which is the store's.
     change_after_write_median_ms: f64,
+    change_after_write_p99_ms: f64,
     /// The agent's own word: its last pass that planned anew.
     plan_ms: f64,
     /// The agent's resident memory ten seconds after its start.
@@ -125,6 +126,7 @@ fn measure(args: &Args) -> anyhow::Result<Figures> {
         change_max_ms: ms(percentile(&changes, 100)),
         change_while_busy_median_ms: ms(percentile(&busy, 50)),
         change_after_write_median_ms: ms(percentile(&after_write, 50)),
+        change_after_write_p99_ms: ms(percentile(&after_write, 99)),
         plan_ms: agent.metrics()?.sum("herald_agent_plan_seconds", &[]).unwrap_or(f64::NAN) * 1000.0,
         rss_kib,
         kernel_maps_kib,
