@@ -18,6 +18,7 @@ pub mod names;
 pub mod node;
 pub mod selector;
 pub mod service;
+pub mod terms;
 pub mod validate;
 pub mod virtual_ip;
 
@@ -29,5 +30,6 @@ pub use metallb::{
     ServiceBGPStatus, ServiceL2Status,
 };
 pub use node::{LoadBalancerNode, LoadBalancerNodeSpec, LoadBalancerNodeStatus};
+pub use terms::{Conflict, Failback, Terms};
 pub use validate::{AddressRange, Problem, pool_ranges};
 pub use virtual_ip::{VirtualIP, VirtualIPSpec, VirtualIPStatus};

@@ -30,6 +30,14 @@ pub mod annotation {
         ["metallb.io/ip-allocated-from-pool", "metallb.universe.tf/ip-allocated-from-pool"];
 }
 
+/// Annotations on a MetalLoadBalancerClass or an L2Advertisement: how its addresses move.
+pub mod l2_annotation {
+    /// When a node takes an address from a living one below it: `never`, or `after` and a time. Unset: at once.
+    pub const FAILBACK: &str = "lb.herald.dev/failback";
+    /// What a holder does about a station that is no node and uses the address: `defend` (unset too) or `retreat`.
+    pub const CONFLICT: &str = "lb.herald.dev/conflict";
+}
+
 /// Annotations on a BGPPeer or a BFDProfile, for what MetalLB's schema has no field.
 pub mod bgp_annotation {
     /// On a BGPPeer, `true`: never connect, only accept. The agent then listens.
@@ -44,6 +52,22 @@ pub mod bgp_annotation {
     pub const BFD_KEY_ID: &str = "lb.herald.dev/bfd-key-id";
     /// On a BFDProfile: the Secret that has the key under `password`.
     pub const BFD_SECRET: &str = "lb.herald.dev/bfd-secret";
+}
+
+/// Condition types and reasons on a VirtualIP.
+pub mod vip_condition {
+    /// A station that is no node uses the address too: `True` while it is heard.
+    pub const STRANGER: &str = "Stranger";
+    /// Reason of [`STRANGER`] `True`.
+    pub const IN_USE: &str = "AddressInUse";
+    /// Reason of [`STRANGER`] `False`.
+    pub const GONE: &str = "NotHeard";
+}
+
+/// Annotations on Nodes.
+pub mod node_annotation {
+    /// The node is to give away what it holds, whatever the value is: it is ranked last, as a cordoned one.
+    pub const DRAIN: &str = "lb.herald.dev/drain";
 }
 
 /// Labels on Nodes.

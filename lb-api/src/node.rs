@@ -1,7 +1,7 @@
 //! `LoadBalancerNode` (`lb.herald.dev/v1alpha1`): what an agent says of its node, one object per node.
 //!
-//! Only the agent of that node writes it, on change and at most once in 10 s. It never carries the lease's
-//! deadline, which changes every second.
+//! Only the agent of that node writes it, on change: at once what others need, and once in 10 s in the long run. It
+//! never carries the lease's deadline, which changes every second.
 
 #![expect(clippy::duplicated_attributes, reason = "every printer column repeats the names of its arguments")]
 
@@ -25,6 +25,8 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Version", type_ = "string", json_path = ".status.version"),
     printcolumn(name = "Lease", type_ = "string", json_path = ".status.lease.state"),
     printcolumn(name = "Interfaces", type_ = "string", json_path = ".status.interfaces[*].name"),
+    printcolumn(name = "Peers", type_ = "string", json_path = ".status.peers[*].state", priority = 1),
+    printcolumn(name = "Proxy", type_ = "string", json_path = ".status.proxy", priority = 1),
     printcolumn(name = "Attach", type_ = "string", json_path = ".status.interfaces[*].attach.mode"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -45,6 +47,12 @@ pub struct LoadBalancerNodeStatus {
     /// The BGP sessions of this node, by the name of their `BGPPeer`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sessions: Vec<BgpSession>,
+    /// Whom this node asks whether it lives (S-BFD, RFC 7880), by segment.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<PeerSession>,
+    /// What carries packets from this node to the Pods, as its health port says. Unset: it is not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxyState>,
     /// When this was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<Time>,
@@ -79,6 +87,44 @@ pub struct BgpSession {
     /// BFD beside it: `Up`, `Down`, `Init`, `AdminDown`; empty: none.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub bfd: String,
+}
+
+/// One S-BFD session, as this node sees it.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PeerSession {
+    /// The node that is asked.
+    pub node: String,
+    /// Through which interface of this node.
+    pub interface: String,
+    /// What it says.
+    pub state: PeerState,
+    /// Since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
+}
+
+/// What is known of a node from its reflector.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PeerState {
+    /// It has never answered.
+    #[default]
+    Unknown,
+    /// It answers.
+    Up,
+    /// It answers: take from it what it holds.
+    AdminDown,
+    /// It answered once, and does not any more.
+    Down,
+}
+
+/// What the health port of kube-proxy, or of what replaces it, says.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyState {
+    /// That it is healthy.
+    Healthy,
+    /// Anything else, or nothing.
+    Unhealthy,
 }
 
 /// One interface.

@@ -11,6 +11,7 @@ use std::{collections::BTreeSet, fmt, net::IpAddr};
 use crate::{
     class::{MetalLoadBalancerClass, MetalLoadBalancerClassSpec},
     node::LoadBalancerNode,
+    terms::Terms,
     virtual_ip::{MAX_NODES, Phase, VirtualIP, VirtualIPSpec, name_of},
 };
 
@@ -72,6 +73,7 @@ pub fn class(class: &MetalLoadBalancerClass) -> Vec<Problem> {
     if let Some(l2) = &class.spec.l2 {
         problems.extend(interfaces("spec.l2.interfaces", &l2.interfaces));
     }
+    problems.extend(Terms::read(class.metadata.annotations.as_ref()).1);
     problems
 }
 

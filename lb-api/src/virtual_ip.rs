@@ -15,6 +15,8 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::terms::{Conflict, Failback};
+
 /// The longest ranked list an address may have.
 pub const MAX_NODES: usize = 8;
 
@@ -34,8 +36,14 @@ pub const MAX_NODES: usize = 8;
     printcolumn(name = "Holder", type_ = "string", json_path = ".status.holder"),
     printcolumn(name = "Since", type_ = "date", json_path = ".status.since"),
     printcolumn(name = "Why", type_ = "string", json_path = ".status.why"),
-    printcolumn(name = "Next", type_ = "string", json_path = ".spec.nodes[1]"),
-    printcolumn(name = "Phase", type_ = "string", json_path = ".spec.phase", priority = 1)
+    printcolumn(name = "Next", type_ = "string", json_path = ".status.standby"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".spec.phase", priority = 1),
+    printcolumn(
+        name = "Stranger",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Stranger\")].status",
+        priority = 1
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct VirtualIPSpec {
@@ -56,6 +64,12 @@ pub struct VirtualIPSpec {
     /// Interfaces that may answer; empty means all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interfaces: Vec<String>,
+    /// When a node takes the address from a living one below it: `never`, or `after 5m`. Unset: as soon as it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failback: Option<Failback>,
+    /// What the holder does about a station that is no node and uses the address. Unset: it defends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflict: Option<Conflict>,
     /// What the ranking hashes. Fixed when the address is created, so that a shared or re-used address stays.
     pub ranking_key: String,
     /// When the last claim was released; set exactly in phase `Released`.
@@ -127,6 +141,9 @@ pub struct VirtualIPStatus {
     /// Why it is this node, as one word (`FirstRanked`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// The node that would take it if the holder died now, as far as the holder knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub standby: Option<String>,
     /// What is wrong with the address.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,

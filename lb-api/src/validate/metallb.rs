@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use super::{AddressRange, Problem, RangeError, interfaces, is_label, parse_entry};
 use crate::{
     metallb::{IPAddressPool, IPAddressPoolSpec, L2Advertisement, ServiceAllocation},
+    names::l2_annotation,
     selector,
+    terms::Terms,
 };
 
 /// The usable ranges of a pool, in the order of its entries, and what is wrong with the other entries.
@@ -62,7 +64,16 @@ pub fn address_pool(pool: &IPAddressPool) -> Vec<Problem> {
         seen.push(range);
     }
     problems.extend(spec.service_allocation.as_ref().map(allocation).unwrap_or_default());
+    problems.extend(misplaced(pool));
     problems
+}
+
+/// How addresses move is said where it is said who answers for them.
+fn misplaced(pool: &IPAddressPool) -> Vec<Problem> {
+    let has = |name: &&str| pool.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(*name));
+    let message = "is not read on an IPAddressPool: write it on the L2Advertisement that selects the pool";
+    let names = [l2_annotation::FAILBACK, l2_annotation::CONFLICT].into_iter().filter(has);
+    names.map(|name| Problem::new(format!("metadata.annotations[{name}]"), message)).collect()
 }
 
 /// Whether two ranges have an address in common.
@@ -119,6 +130,7 @@ pub fn l2_advertisement(object: &L2Advertisement) -> Vec<Problem> {
         }
         problems.extend(selector::problems_of(&format!("{at}.preference"), &preferred.preference));
     }
+    problems.extend(Terms::read(object.metadata.annotations.as_ref()).1);
     problems
 }
 

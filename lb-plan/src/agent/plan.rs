@@ -11,8 +11,7 @@ use std::{
     net::{IpAddr, Ipv6Addr},
 };
 
-use lb_api::VirtualIP;
-use lb_api::virtual_ip::Phase;
+use lb_api::{Conflict, Failback, VirtualIP, virtual_ip::Phase};
 
 use super::{
     table::{Action, EntryKey, Role, Segment, SegmentId, SegmentKey},
@@ -226,8 +225,15 @@ impl Segments {
             phase: spec.phase,
             nodes: &spec.nodes,
             segments: segments.map(Vec::as_slice).unwrap_or_default(),
-            failback: ownership::Failback::default(),
-            conflict: ownership::Conflict::default(),
+            failback: match spec.failback {
+                None => ownership::Failback::AtOnce,
+                Some(Failback::After(wait)) => ownership::Failback::After(wait),
+                Some(Failback::Never) => ownership::Failback::Never,
+            },
+            conflict: match spec.conflict {
+                None | Some(Conflict::Defend) => ownership::Conflict::Defend,
+                Some(Conflict::Retreat) => ownership::Conflict::Retreat,
+            },
         })
     }
 }

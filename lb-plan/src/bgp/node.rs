@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::Node;
-use lb_api::names::label;
+use lb_api::names::{label, node_annotation::DRAIN};
 
 use super::{Snapshot, Withheld};
 
@@ -32,8 +32,11 @@ impl ThisNode {
         } else {
             None
         };
-        let is_draining =
-            object.and_then(|node| node.spec.as_ref()).and_then(|spec| spec.unschedulable).unwrap_or(false);
+        let is_draining = object
+            .and_then(|node| node.spec.as_ref())
+            .and_then(|spec| spec.unschedulable)
+            .unwrap_or(false)
+            || object.and_then(|node| node.metadata.annotations.as_ref()).is_some_and(|all| all.contains_key(DRAIN));
         Self { name: snapshot.node.clone(), labels, withheld, is_draining }
     }
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::Namespace;
 use lb_api::{
-    AddressRange, IPAddressPool, MetalLoadBalancerClass, pool_ranges, selector, validate::address_pool_ranges,
+    AddressRange, IPAddressPool, MetalLoadBalancerClass, Terms, pool_ranges, selector, validate::address_pool_ranges,
     virtual_ip::Family,
 };
 
@@ -209,7 +209,8 @@ fn classes<'a>(snapshot: &'a Snapshot, nodes: &Nodes) -> Vec<Pool<'a>> {
         let (set, meant) = nodes.of_class(name, &spec.node_selector);
         let interfaces = spec.l2.iter().flat_map(|l2| &l2.interfaces).map(|name| name.trim());
         let interfaces = interfaces.filter(|name| !name.is_empty()).map(str::to_owned).collect();
-        let source = Source::Class { object, reach: Reach { nodes: set, interfaces }, meant };
+        let (terms, _told) = Terms::read(object.metadata.annotations.as_ref());
+        let source = Source::Class { object, reach: Reach { nodes: set, interfaces, terms }, meant };
         pool(name.to_owned(), name, source, ranges, problems.is_empty(), false)
     };
     named.map(class).collect()

@@ -108,6 +108,7 @@ fn bound(vip: &Vip<'_>, hold: &Hold, cluster: &Cluster<'_>, rankings: &Rankings)
         if spec.nodes.is_empty() || !doubtful {
             spec.interfaces.clone_from(&ranked.interfaces);
             spec.nodes.clone_from(&ranked.nodes);
+            (spec.failback, spec.conflict) = (ranked.terms.failback, ranked.terms.conflict);
         }
     }
     let changed = spec != *current;
@@ -139,6 +140,8 @@ fn creations<'a>(
             claims: fresh.hold.claims.clone(),
             nodes: ranked.nodes.clone(),
             interfaces: ranked.interfaces.clone(),
+            failback: ranked.terms.failback,
+            conflict: ranked.terms.conflict,
             ranking_key: ranked.key.clone(),
             released_at: None,
         };

@@ -15,4 +15,5 @@ mod quiet;
 mod reach;
 mod report;
 mod sharing;
+mod terms;
 mod world;

@@ -12,6 +12,8 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 
+use lb_api::names::node_annotation::DRAIN;
+
 use crate::Object;
 
 /// `kubectl apply` keeps a whole copy of the object in it.
@@ -67,7 +69,12 @@ fn service(service: &mut Service) {
 
 /// A kubelet writes its heartbeat every few minutes, and the images are most of a Node.
 fn node(node: &mut Node) {
-    node.metadata.annotations = None;
+    if let Some(annotations) = &mut node.metadata.annotations {
+        annotations.retain(|name, _| name == DRAIN);
+        if annotations.is_empty() {
+            node.metadata.annotations = None;
+        }
+    }
     let Some(status) = &mut node.status else { return };
     status.images = None;
     status.node_info = None;

@@ -107,6 +107,25 @@ fn what_is_wrong_with_an_advertisement_is_told() {
 }
 
 #[test]
+fn terms_on_a_pool_are_told_where_they_belong() {
+    let mut object = IPAddressPool::default();
+    object.spec.addresses = vec!["192.0.2.0/24".into()];
+    object.metadata.annotations = Some([(l2_annotation::FAILBACK.to_owned(), "never".to_owned())].into());
+    assert_eq!(
+        told(&address_pool(&object)),
+        [
+            "metadata.annotations[lb.herald.dev/failback]: is not read on an IPAddressPool: write it on the L2Advertisement that selects the pool"
+        ]
+    );
+    let mut object = L2Advertisement::default();
+    object.metadata.annotations = Some([(l2_annotation::CONFLICT.to_owned(), "fight".to_owned())].into());
+    assert_eq!(
+        told(&l2_advertisement(&object)),
+        ["metadata.annotations[lb.herald.dev/conflict]: `fight` is unknown: write `defend` or `retreat`"]
+    );
+}
+
+#[test]
 fn defaults_and_unknown_words_decode() {
     let object: IPAddressPool =
         serde_json::from_value(json!({ "metadata": {}, "spec": { "addresses": ["192.0.2.0/24"] } })).expect("decodes");

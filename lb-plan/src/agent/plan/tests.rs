@@ -1,5 +1,7 @@
 //! What one node wants, from VirtualIPs as the controller writes them.
 
+use std::time::Duration;
+
 use lb_api::{VirtualIPSpec, virtual_ip::name_of};
 
 use super::*;
@@ -146,4 +148,24 @@ fn solicited_node_group_is_the_low_24_bits() {
     let address = "4037::01:800:200e:8c6c".parse().expect("an address");
 
     assert_eq!(solicited_node(address).to_string(), "ff02::1:ff0e:8c6c");
+}
+
+#[test]
+fn what_a_virtual_ip_says_of_coming_back_and_of_strangers_reaches_the_machine() {
+    let topology = topology(&[("eth0", "192.0.2.1/24")]);
+    let segments = Segments::of(&topology, std::iter::empty());
+    let mut object = virtual_ip("192.0.2.100", &[NODE]);
+    let terms = |object: &VirtualIP| {
+        let address = segments.address(object).expect("it has an address");
+        (address.failback, address.conflict)
+    };
+    assert_eq!(terms(&object), (ownership::Failback::AtOnce, ownership::Conflict::Defend));
+
+    object.spec.failback = Some(Failback::After(Duration::from_secs(300)));
+    object.spec.conflict = Some(Conflict::Retreat);
+    let five_minutes = ownership::Failback::After(Duration::from_secs(300));
+    assert_eq!(terms(&object), (five_minutes, ownership::Conflict::Retreat));
+
+    object.spec.failback = Some(Failback::Never);
+    assert_eq!(terms(&object).0, ownership::Failback::Never);
 }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use k8s_openapi::api::core::v1::Node;
-use lb_api::names::label;
+use lb_api::names::{label, node_annotation};
 
 use super::NodeSet;
 use crate::controller::{Snapshot, inventory::Inventory, rank::Candidate};
@@ -134,7 +134,8 @@ fn candidate(name: &str, node: &Node, labels: &BTreeMap<String, String>) -> Cand
     Candidate {
         name: name.to_owned(),
         zone: labels.get(label::ZONE).cloned(),
-        cordoned: node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false),
+        cordoned: node.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false)
+            || node.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(node_annotation::DRAIN)),
         score: 0,
     }
 }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use lb_api::{IPAddressPool, L2Advertisement, selector};
+use lb_api::{IPAddressPool, L2Advertisement, Terms, selector};
 
 use super::{Cluster, PoolId, Source};
 use crate::controller::Snapshot;
@@ -20,6 +20,8 @@ pub(in crate::controller) struct Reach {
     pub(in crate::controller) nodes: NodeSet,
     /// Empty means all.
     pub(in crate::controller) interfaces: Vec<String>,
+    /// How the addresses move. Of several advertisements the first by name that says something.
+    pub(in crate::controller) terms: Terms,
 }
 
 type Labels = BTreeMap<String, String>;
@@ -62,7 +64,7 @@ impl Cluster<'_> {
         };
         let reference = pool.map(|pool| pool.reference.as_str()).unwrap_or_default();
         let nodes = self.nodes.scored(reference, score);
-        Reach { nodes, interfaces: interfaces(&listed) }
+        Reach { nodes, interfaces: interfaces(&listed), terms: terms(&listed) }
     }
 
     /// How many nodes are meant to hold an address of a pool, through these advertisements: also those whose network is
@@ -89,6 +91,13 @@ impl Cluster<'_> {
 
 fn selects_node(object: &L2Advertisement, labels: &Labels) -> bool {
     object.spec.node_selectors.is_empty() || selector::any_matches(&object.spec.node_selectors, labels)
+}
+
+fn terms(listed: &[&L2Advertisement]) -> Terms {
+    let mut listed = listed.to_vec();
+    listed.sort_by_key(|object| object.metadata.name.as_deref());
+    let said = listed.iter().map(|object| Terms::read(object.metadata.annotations.as_ref()).0);
+    said.fold(Terms::default(), Terms::or)
 }
 
 /// In the order of their names, each once.

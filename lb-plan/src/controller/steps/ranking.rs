@@ -9,6 +9,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use lb_api::Terms;
+
 use crate::controller::{
     allocate::{Allocation, Fate, Hold, Home},
     choice::{Claimant, Standing},
@@ -45,6 +47,7 @@ pub(super) struct Ranked {
     pub(super) key: String,
     pub(super) nodes: Vec<String>,
     pub(super) interfaces: Vec<String>,
+    pub(super) terms: Terms,
 }
 
 /// A group in the making.
@@ -75,9 +78,9 @@ impl Rankings {
         let mut rankings = Self::default();
         for (name, draft) in drafts {
             let Some(claimant) = claimants.get(name.0) else { continue };
-            let (nodes, number, interfaces) = reaches.of(name.2, claimant, &draft, claimants);
+            let (nodes, number, interfaces, terms) = reaches.of(name.2, claimant, &draft, claimants);
             let group = group(name, claimant, &draft, inventory);
-            let ranked = Ranked { key: group.key.clone(), nodes: Vec::new(), interfaces };
+            let ranked = Ranked { key: group.key.clone(), nodes: Vec::new(), interfaces, terms };
             rankings.groups.insert(name, ranked);
             let (_, names, groups) = domains.entry(number).or_insert_with(|| (nodes, Vec::new(), Vec::new()));
             names.push(name);
@@ -138,7 +141,7 @@ impl Reaches<'_, '_> {
         owner: &Claimant<'_>,
         draft: &Draft<'_>,
         claimants: &[Claimant<'_>],
-    ) -> (NodeSet, usize, Vec<String>) {
+    ) -> (NodeSet, usize, Vec<String>, Terms) {
         let holders = draft.holds.iter().flat_map(|hold| hold.holders.iter().map(|holder| holder.service));
         let holders: BTreeSet<usize> = holders.collect();
         let holders: Vec<&Claimant<'_>> = holders.into_iter().filter_map(|holder| claimants.get(holder)).collect();
@@ -150,10 +153,10 @@ impl Reaches<'_, '_> {
         let advertisements = self.cluster.advertisements(pool, &labels);
         let (reach, number) = self.look_up(pool, advertisements);
         match self.narrowed(&reach.nodes, &holders) {
-            None => (reach.nodes, number, reach.interfaces),
+            None => (reach.nodes, number, reach.interfaces, reach.terms),
             Some(nodes) => {
                 let number = self.number(&nodes);
-                (nodes, number, reach.interfaces)
+                (nodes, number, reach.interfaces, reach.terms)
             }
         }
     }

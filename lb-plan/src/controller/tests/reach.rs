@@ -137,6 +137,27 @@ fn preferred_nodes_come_first_and_take_back() {
 }
 
 #[test]
+fn a_node_with_the_drain_annotation_is_ranked_last_whatever_its_value_is() {
+    let mut world = World::with(3, &["192.0.2.0/28"]);
+    world.service("web", |_| {});
+    world.settle();
+    let ranked = |world: &World| {
+        let address = world.shown("web").first().cloned().expect("it has an address");
+        world.vip(&address).expect("it is shown").spec.nodes.clone()
+    };
+    let first = ranked(&world).remove(0);
+    let number = first.trim_start_matches("node-").parse().expect("a number");
+
+    world.node(number, |node| {
+        node.metadata.annotations = Some(pairs(&[(lb_api::names::node_annotation::DRAIN, "false")]));
+    });
+    world.settle();
+
+    assert_eq!(ranked(&world).len(), 3);
+    assert_eq!(ranked(&world).last(), Some(&first));
+}
+
+#[test]
 fn addresses_of_one_service_are_on_distinct_nodes_although_one_is_preferred() {
     let mut world = world();
     world.advertise("all", |object| {
