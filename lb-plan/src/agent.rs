@@ -8,6 +8,7 @@
 //! newly held addresses ──► announce: when to send which copy ──► frame: the bytes
 //! LoadBalancerNodes ──► peers: where the other nodes stand
 //! held addresses, VirtualIPs ──► telling: the statuses that this node writes; pace: how often
+//! kube-proxy's health port ──► proxy: whether packets reach the Pods
 //! SIGTERM, Node, DaemonSet ──► departure: hand over, or let go
 //! ```
 //!
@@ -21,6 +22,8 @@ pub mod leave;
 pub mod pace;
 pub mod peers;
 pub mod plan;
+pub mod proxy;
+pub mod stopwatch;
 pub mod table;
 pub mod telling;
 #[cfg(test)]
@@ -33,5 +36,5 @@ pub use leave::{Leaving, Presence};
 pub use peers::Peer;
 pub use plan::{Groups, Held, NodePlan, Ownership, Problem, Segments, Snapshot, addresses, plan};
 pub use table::{Action, EntryKey, Operation, Role, Segment, SegmentId, SegmentKey, Table};
-pub use telling::{Holding, Moment, Teller, Telling, holdings};
+pub use telling::{Holding, Moment, Scene, Strangers, Teller, Telling, holdings};
 pub use topology::{Config, Kind, Link, NamePatterns, Station, Topology};

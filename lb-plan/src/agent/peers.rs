@@ -8,6 +8,8 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     num::NonZeroU32,
+    sync::Arc,
+    time::Duration,
 };
 
 use ipnet::IpNet;
@@ -64,6 +66,68 @@ pub fn peers<'a>(
     let mut peers: Vec<Peer> = nodes.filter_map(|node| peer(me, &places, node)).collect();
     peers.sort_by(|a, b| a.name.cmp(&b.name));
     peers
+}
+
+/// How long a node counts whose LoadBalancerNode is gone, unless it is known to live.
+pub const GRACE: Duration = Duration::from_secs(60);
+
+/// What nodes have published, and what those had whose LoadBalancerNode is gone: an object that was deleted by hand
+/// makes no stranger of a node that lives.
+#[derive(Debug, Clone, Default)]
+pub struct Acquaintances {
+    known: BTreeMap<String, Known>,
+}
+
+#[derive(Debug, Clone)]
+struct Known {
+    node: Arc<LoadBalancerNode>,
+    /// Since when it is not listed.
+    gone_at: Option<Duration>,
+}
+
+impl Acquaintances {
+    /// Takes a listing, and forgets who is gone for [`GRACE`] and not known to live (`lives`: its S-BFD session is Up).
+    /// Whether somebody is known otherwise than before.
+    pub fn meet<'a>(
+        &mut self,
+        now: Duration,
+        listed: impl Iterator<Item = &'a Arc<LoadBalancerNode>>,
+        lives: impl Fn(&str) -> bool,
+    ) -> bool {
+        let mut changed = false;
+        let mut seen: BTreeSet<&str> = BTreeSet::new();
+        for node in listed {
+            let Some(name) = node.metadata.name.as_deref() else { continue };
+            // One that was made anew has told nothing yet: what its predecessor told counts.
+            if node.status.is_none() && self.known.contains_key(name) {
+                continue;
+            }
+            seen.insert(name);
+            let known = Known { node: Arc::clone(node), gone_at: None };
+            let before = self.known.insert(name.to_owned(), known);
+            changed |= before.is_none_or(|before| !Arc::ptr_eq(&before.node, node));
+        }
+        self.known.retain(|name, known| {
+            if seen.contains(name.as_str()) {
+                return true;
+            }
+            let gone_at = *known.gone_at.get_or_insert(now);
+            let counts = now < gone_at + GRACE || lives(name);
+            changed |= !counts;
+            counts
+        });
+        changed
+    }
+
+    /// Everybody who counts.
+    pub fn nodes(&self) -> impl Iterator<Item = &LoadBalancerNode> {
+        self.known.values().map(|known| &*known.node)
+    }
+
+    /// Whether somebody counts who is not listed: then [`Self::meet`] has to be called from time to time.
+    pub fn has_missing(&self) -> bool {
+        self.known.values().any(|known| known.gone_at.is_some())
+    }
 }
 
 /// One of our segments: the interface that answers there, and every on-link network.

@@ -122,3 +122,45 @@ fn discriminator_is_fnv_1a_of_the_name() {
     assert_eq!(discriminator("foobar").get(), 0xbf9c_f968);
     assert_ne!(discriminator("node-1"), discriminator("node-2"));
 }
+
+/// Who counts after these listings: seconds, and who is listed.
+fn counting(lives: bool, listings: &[(u64, &[&str])]) -> Vec<String> {
+    let mut acquaintances = Acquaintances::default();
+    for (now, names) in listings {
+        let listed: Vec<Arc<LoadBalancerNode>> = names.iter().map(|name| Arc::new(node(name, Vec::new()))).collect();
+        acquaintances.meet(Duration::from_secs(*now), listed.iter(), |_| lives);
+    }
+    acquaintances.nodes().filter_map(|node| node.metadata.name.clone()).collect()
+}
+
+#[test]
+fn a_node_whose_object_is_gone_counts_for_a_minute_and_as_long_as_it_lives() {
+    assert_eq!(counting(false, &[(0, &["a", "b"]), (1, &["a"]), (60, &["a"])]), ["a", "b"]);
+    assert_eq!(counting(false, &[(0, &["a", "b"]), (1, &["a"]), (61, &["a"])]), ["a"]);
+    assert_eq!(counting(true, &[(0, &["a", "b"]), (1, &["a"]), (600, &["a"])]), ["a", "b"]);
+    // Its minute begins anew with each time that it goes.
+    assert_eq!(counting(false, &[(0, &["b"]), (1, &[]), (50, &["b"]), (55, &[]), (70, &[])]), ["b"]);
+}
+
+#[test]
+fn an_object_that_was_made_anew_and_says_nothing_yet_takes_nothing_away() {
+    let told = Arc::new(node("b", vec![interface(2, "02:00:00:00:00:01", true, &["192.0.2.2/24"])]));
+    let bare = Arc::new(LoadBalancerNode::new("b", LoadBalancerNodeSpec {}));
+    let mut acquaintances = Acquaintances::default();
+
+    assert!(acquaintances.meet(Duration::ZERO, std::iter::once(&told), |_| false));
+    assert!(!acquaintances.meet(Duration::from_secs(1), std::iter::once(&bare), |_| false));
+
+    assert!(acquaintances.nodes().all(|node| node.status.is_some()));
+    assert!(acquaintances.has_missing());
+}
+
+#[test]
+fn what_is_listed_as_before_is_no_change() {
+    let told = Arc::new(node("b", Vec::new()));
+    let mut acquaintances = Acquaintances::default();
+
+    assert!(acquaintances.meet(Duration::ZERO, std::iter::once(&told), |_| false));
+    assert!(!acquaintances.meet(Duration::from_secs(9), std::iter::once(&told), |_| false));
+    assert!(!acquaintances.has_missing());
+}
