@@ -25,7 +25,8 @@ use crate::{
     bgp::Leave,
     cleanup, departure, metrics, owner,
     routing::Routing,
-    status, telemetry,
+    status::{self, Sources},
+    telemetry,
     undo::Undo,
     view::View,
     xdp::pins::Pins,
@@ -81,7 +82,8 @@ async fn run(args: Run) -> anyhow::Result<()> {
     let (published, view) = watch::channel(View::default());
     let (tell, told) = oneshot::channel();
     let owner =
-        owner::thread::start(args.clone(), pins.clone(), undo, virtual_ips.clone(), nodes, published, told).await?;
+        owner::thread::start(args.clone(), pins.clone(), undo, virtual_ips.clone(), nodes.clone(), published, told)
+            .await?;
     let registry = metrics::registry(&pins, view.clone())?;
     let mut routing = Routing::start(&store, &args)?;
     if let Some(metrics) = routing.as_mut().and_then(Routing::take_metrics) {
@@ -89,6 +91,7 @@ async fn run(args: Run) -> anyhow::Result<()> {
     }
     let speaking = routing.as_ref().map(|routing| (routing.status(), routing.problems()));
     let sessions = routing.as_ref().map(Routing::status);
+    let sources = Sources { view: view.clone(), virtual_ips: virtual_ips.clone(), nodes, sessions };
     let mut terminate = signal(SignalKind::terminate()).context("catch SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("catch SIGINT")?;
     let mut decided = None;
@@ -106,8 +109,8 @@ async fn run(args: Run) -> anyhow::Result<()> {
     let ended = tokio::select! {
         result = owner => result,
         result = stop => result,
-        result = admin::serve(listener, view.clone(), registry, speaking) => result,
-        result = status::publish(store.clone(), args.clone(), virtual_ips.clone(), view, sessions) => result,
+        result = admin::serve(listener, view, registry, speaking) => result,
+        result = status::publish(store.clone(), args.node.clone(), sources) => result,
     };
     if let Some(routing) = routing {
         routing.leave(farewell(decided.as_ref())).await;

@@ -6,6 +6,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use lb_plan::agent::NamePatterns;
 use lb_store::Place;
 
+use crate::proxy::Port;
+
 /// Makes this node answer ARP and NDP for the load balancer addresses it holds.
 #[derive(Debug, Parser)]
 #[command(version)]
@@ -82,6 +84,10 @@ pub struct Run {
     /// How many intervals of silence make a node dead, once it does not answer for its addresses either.
     #[arg(long, env = "HERALD_PROBE_MULTIPLIER", default_value_t = 3, value_parser = clap::value_parser!(u8).range(2..))]
     pub probe_multiplier: u8,
+    /// Where the health of kube-proxy, or of what replaces it, is asked once a second, as
+    /// `http://127.0.0.1:10256/healthz`: a node on which it is not healthy takes nothing, and gives away what it holds.
+    #[arg(long, env = "HERALD_PROXY_HEALTH", default_value = "off")]
+    pub proxy_health: Port,
     /// What SIGTERM means: leave the addresses to a successor, or let go and clean up, or what the API server says.
     #[arg(long, env = "HERALD_ON_TERM", value_enum, default_value_t)]
     pub on_term: OnTerm,

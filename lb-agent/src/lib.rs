@@ -30,6 +30,7 @@ mod liveness;
 mod metrics;
 mod net;
 mod owner;
+mod proxy;
 mod routing;
 mod status;
 mod telemetry;

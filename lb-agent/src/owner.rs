@@ -140,7 +140,8 @@ impl Owner {
             events: Events::connect().context("subscribe to link and address events")?,
             seen: Seen { stale: true, ..Seen::default() },
             view: View::default(),
-            deciding: Deciding::new(&args.node, nodes).context("start the thread that watches other nodes")?,
+            deciding: Deciding::new(&args.node, nodes, &args.proxy_health)
+                .context("start the thread that watches other nodes")?,
             args,
             pins,
             object,

@@ -1,10 +1,13 @@
 //! What the owner shows of itself: a value, replaced after every pass.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
-use lb_api::node::{Interface, LeaseState};
+use lb_api::node::{Interface, LeaseState, ProxyState};
 use lb_common::{event::Kind, lease::Millis};
-use lb_plan::{agent::Held, ownership};
+use lb_plan::{
+    agent::{Holding, Mac, stopwatch::Durations},
+    ownership,
+};
 use serde::Serialize;
 
 use crate::liveness::Readings;
@@ -22,7 +25,9 @@ pub(crate) struct View {
     /// The same of the last pass that planned anew: from a change to the maps.
     pub(crate) plan_took: Duration,
     pub(crate) lease: Lease,
-    pub(crate) held: Arc<[Held]>,
+    pub(crate) held: Arc<[Holding]>,
+    /// Stations that are no node and use an address of this one.
+    pub(crate) strangers: Arc<BTreeMap<IpAddr, Mac>>,
     pub(crate) entries: usize,
     pub(crate) interfaces: Arc<Vec<Interface>>,
     /// Objects, interfaces and settings with an error in the last pass.
@@ -34,8 +39,13 @@ pub(crate) struct View {
     pub(crate) counters: Counters,
     /// What the ownership machine has counted.
     pub(crate) ownership: Arc<ownership::Counters>,
+    /// How long failures took.
+    pub(crate) detection: Durations,
+    pub(crate) takeover: Durations,
     /// What is known of other nodes, by segment.
     pub(crate) peers: Arc<Readings>,
+    /// What kube-proxy's health port says, if it is asked.
+    pub(crate) proxy: Option<ProxyState>,
 }
 
 /// The lease as shown.

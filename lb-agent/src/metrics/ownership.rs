@@ -1,7 +1,8 @@
 //! Who took what from whom, and what is known of the other nodes.
 
 use lb_bfd::initiator::Reading;
-use prometheus::{IntCounter, IntCounterVec, IntGaugeVec, Opts, core::Collector, proto::MetricFamily};
+use lb_plan::agent::stopwatch::Durations;
+use prometheus::{Counter, IntCounter, IntCounterVec, IntGaugeVec, Opts, core::Collector, proto::MetricFamily};
 
 use crate::view::View;
 
@@ -45,7 +46,25 @@ pub(super) fn families(view: &View) -> prometheus::Result<Vec<MetricFamily>> {
         families.extend(counter.collect());
     }
     families.extend(peers(view)?.collect());
+    let help = "From the last answer of a node that died to the decision to take its addresses.";
+    families.extend(durations("herald_agent_detection_seconds", help, &view.detection)?);
+    let help = "From the decision to take an address to its first announcement.";
+    families.extend(durations("herald_agent_takeover_seconds", help, &view.takeover)?);
     Ok(families)
+}
+
+/// A histogram, as counters by hand: it was counted where it happened.
+fn durations(name: &str, help: &str, durations: &Durations) -> prometheus::Result<Vec<MetricFamily>> {
+    let buckets = IntCounterVec::new(Opts::new(format!("{name}_bucket"), help), &["le"])?;
+    for (bound, within) in Durations::BOUNDS.iter().zip(durations.within) {
+        buckets.with_label_values(&[bound.as_secs_f64().to_string()]).inc_by(within);
+    }
+    buckets.with_label_values(&["+Inf"]).inc_by(durations.count);
+    let count = IntCounter::new(format!("{name}_count"), "How many there were.")?;
+    count.inc_by(durations.count);
+    let sum = Counter::new(format!("{name}_sum"), "Seconds of all of them.")?;
+    sum.inc_by(durations.sum.as_secs_f64());
+    Ok([buckets.collect(), count.collect(), sum.collect()].concat())
 }
 
 fn by_reason<'a>(
@@ -79,5 +98,60 @@ pub(crate) const fn state(reading: Reading) -> &'static str {
         Reading::AdminDown => "admin-down",
         Reading::Down => "down",
         Reading::Unknown { .. } => "unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use lb_plan::ownership::{Counters, Loss, Why, WhyNot};
+
+    use super::*;
+
+    #[test]
+    fn every_transition_and_what_led_to_it_is_counted() {
+        let counters = Counters {
+            takes: [(Why::Silent, 3)].into(),
+            losses: [(Loss::Claimed, 1), (Loss::LetGo(WhyNot::LinkDown), 2)].into(),
+            claims_heard: 4,
+            claims_withstood: 5,
+            duplicates: 6,
+            strangers: 7,
+            probes: 8,
+            audits: 9,
+            silent_answered: 10,
+            silent_dead: 11,
+        };
+        let detection = Durations { count: 1, sum: Duration::from_millis(250), ..Durations::default() };
+        let view = View {
+            ownership: Arc::new(counters),
+            peers: Arc::new([((2, "b".to_owned()), Reading::Down)].into()),
+            detection,
+            ..View::default()
+        };
+
+        let text = prometheus::TextEncoder::new().encode_to_string(&families(&view).unwrap()).unwrap();
+
+        for line in [
+            "herald_agent_takes_total{why=\"Silent\"} 3",
+            "herald_agent_losses_total{why=\"Claimed\"} 1",
+            "herald_agent_losses_total{why=\"LinkDown\"} 2",
+            "herald_agent_claims_heard_total 4",
+            "herald_agent_claims_withstood_total 5",
+            "herald_agent_duplicates_total 6",
+            "herald_agent_strangers_total 7",
+            "herald_agent_probes_total 8",
+            "herald_agent_audits_total 9",
+            "herald_agent_silent_answered_total 10",
+            "herald_agent_silent_dead_total 11",
+            "herald_agent_peer{node=\"b\",segment=\"2\",state=\"down\"} 1",
+            "herald_agent_detection_seconds_bucket{le=\"+Inf\"} 1",
+            "herald_agent_detection_seconds_sum 0.25",
+            "herald_agent_takeover_seconds_bucket{le=\"0.005\"} 0",
+            "herald_agent_takeover_seconds_count 0",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
     }
 }

@@ -13,18 +13,23 @@ use lb_api::{LoadBalancerNode, VirtualIP};
 use lb_bfd::initiator::Reading;
 use lb_common::abi::{self, StationKey};
 use lb_plan::{
-    agent::{self, Action, EntryKey, Link, Mac, Peer, SegmentId, Segments, Table as _, peers, plan::answering},
-    ownership::{self, Health, Input, Machine, Proxy, Rate, Says, SelfTest, Sighting, Timing},
+    agent::{
+        self, Action, EntryKey, Link, Mac, Peer, SegmentId, Segments, Strangers, Table as _, peers,
+        peers::Acquaintances, plan::answering, stopwatch::Stopwatch,
+    },
+    ownership::{self, Health, Input, Machine, Rate, Says, SelfTest, Sighting, Timing},
 };
 use lb_store::{Key, Listing, Reflector};
 
 mod act;
+mod timed;
 
 use super::{Links, Owner};
 use crate::{
     clock,
     liveness::{Liveness, Readings, Whom},
     net::received,
+    proxy,
     xdp::events::{Event, Kind, Reaction},
 };
 
@@ -50,6 +55,7 @@ pub(super) struct Deciding {
     pub(super) nodes: Reflector<LoadBalancerNode>,
     pub(super) liveness: Liveness,
     listed: Option<Arc<Listing<LoadBalancerNode>>>,
+    acquaintances: Acquaintances,
     peers: Vec<Peer>,
     readings: Readings,
     /// What the machine wants watched.
@@ -68,6 +74,9 @@ pub(super) struct Deciding {
     pending_since: Option<Duration>,
     /// What is held has changed since it was shown.
     pub(super) changed: bool,
+    pub(super) strangers: Strangers,
+    pub(super) stopwatch: Stopwatch,
+    pub(super) proxy: proxy::Watch,
     draining: bool,
 }
 
@@ -81,12 +90,13 @@ enum Known {
 }
 
 impl Deciding {
-    pub(super) fn new(node: &str, nodes: Reflector<LoadBalancerNode>) -> std::io::Result<Self> {
+    pub(super) fn new(node: &str, nodes: Reflector<LoadBalancerNode>, port: &proxy::Port) -> std::io::Result<Self> {
         Ok(Self {
             machine: Machine::new(node, Timing::default()),
             nodes,
             liveness: Liveness::start()?,
             listed: None,
+            acquaintances: Acquaintances::default(),
             peers: Vec::new(),
             readings: Readings::new(),
             rates: BTreeMap::new(),
@@ -100,6 +110,9 @@ impl Deciding {
             known_at: Known::NotBefore(clock::monotonic() + UNKNOWN),
             pending_since: None,
             changed: false,
+            strangers: Strangers::default(),
+            stopwatch: Stopwatch::default(),
+            proxy: proxy::Watch::start(port),
             draining: false,
         })
     }
@@ -156,6 +169,7 @@ impl Owner {
             let reading = ownership::Reading::Unknown { in_grace: true };
             self.deciding.machine.handle(now, Input::Session { segment: *segment, node, reading });
         }
+        self.time(now, &readings);
         self.deciding.readings = readings;
         let health = self.health(now);
         if health.self_test != self.deciding.health.self_test {
@@ -172,14 +186,19 @@ impl Owner {
         let listing = self.deciding.nodes.current();
         let same = self.deciding.listed.as_ref().is_some_and(|listed| Arc::ptr_eq(listed, &listing));
         // Before all is listed nobody is known to be missing.
-        if !listing.synced || same && links != Links::Changed {
+        if !listing.synced || same && links != Links::Changed && !self.deciding.acquaintances.has_missing() {
+            return;
+        }
+        let up = |name: &str| self.deciding.readings.iter().any(|((_, node), is)| node == name && *is == Reading::Up);
+        let news = self.deciding.acquaintances.meet(now, listing.objects.values(), up);
+        self.deciding.listed = Some(listing);
+        if !news && links != Links::Changed {
             return;
         }
         let by_index: BTreeMap<u32, &Link> =
             self.seen.observed.iter().map(|(index, observed)| (*index, &observed.link)).collect();
-        let nodes = listing.objects.values().map(|node| &**node);
+        let nodes = self.deciding.acquaintances.nodes();
         let met = peers::peers(&self.args.node, &self.seen.topology, &by_index, nodes);
-        self.deciding.listed = Some(Arc::clone(&listing));
         if met == self.deciding.peers {
             return;
         }
@@ -279,7 +298,11 @@ impl Owner {
             (false, true) => self.deciding.pending_since.or(Some(now)),
             (true, _) | (false, false) => None,
         };
-        Health { proxy: Proxy::Synced, self_test, hold_down_until: self.known_at(now) }
+        let others =
+            self.deciding.acquaintances.nodes().filter(|node| node.metadata.name.as_ref() != Some(&self.args.node));
+        let others = others.filter_map(|node| node.status.as_ref()?.proxy);
+        let proxy = self.deciding.proxy.judge(now, others);
+        Health { proxy, self_test, hold_down_until: self.known_at(now) }
     }
 
     /// From when on the others know this node: without its LoadBalancerNode they take it for a stranger, and it them.

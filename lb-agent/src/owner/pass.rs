@@ -6,7 +6,7 @@ use lb_api::{
     VirtualIP,
     node::{AttachMode, Interface, LeaseState},
 };
-use lb_plan::agent::{self, Held, Operation, Ownership as _, Snapshot, Table as _, Topology, table};
+use lb_plan::agent::{self, Operation, Snapshot, Table as _, Topology, table};
 
 use super::{Links, Owner};
 use crate::{
@@ -187,7 +187,13 @@ impl Owner {
         let now = clock::monotonic();
         let took = now.saturating_sub(began);
         if replanned || std::mem::take(&mut self.deciding.changed) {
-            self.view.held = self.held();
+            self.view.held = agent::holdings(&self.deciding.machine).into();
+        }
+        if !self.deciding.strangers.is_empty() || !self.view.strangers.is_empty() {
+            let strangers = self.deciding.strangers.current(now, &self.deciding.machine);
+            if *self.view.strangers != strangers {
+                self.view.strangers = Arc::new(strangers);
+            }
         }
         if replanned {
             self.view.interfaces = Arc::new(self.interfaces());
@@ -216,20 +222,12 @@ impl Owner {
             counters: self.seen.counters,
             ownership: Arc::new(self.deciding.machine.counters().clone()),
             peers: self.deciding.shown_readings(&self.view.peers),
+            proxy: self.deciding.proxy.state(),
+            detection: self.deciding.stopwatch.detection(),
+            takeover: self.deciding.stopwatch.takeover(),
             ..self.view.clone()
         };
         self.published.send_replace(self.view.clone());
-    }
-
-    /// What this node holds on any of its segments.
-    fn held(&self) -> Arc<[Held]> {
-        let machine = &self.deciding.machine;
-        let answered = machine.entries().filter(|(_, generation)| generation.is_some()).map(|(key, _)| key);
-        let held = answered.filter_map(|key| Some(Held { address: key.address, why: machine.why(key)? }));
-        let mut held: Vec<Held> = held.collect();
-        held.sort_unstable();
-        held.dedup_by_key(|held| held.address);
-        held.into()
     }
 
     fn interfaces(&self) -> Vec<Interface> {

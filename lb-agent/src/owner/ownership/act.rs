@@ -29,8 +29,14 @@ impl Owner {
         let outputs = self.deciding.machine.poll(now);
         for output in outputs {
             match output {
-                Output::Answer { key, .. } => self.set_entry(stands, key, Action::Answer),
+                Output::Answer { key, .. } => {
+                    if let Some(Ok(why)) = self.deciding.machine.status(key).map(|status| status.holding) {
+                        self.deciding.stopwatch.took(now, key, why);
+                    }
+                    self.set_entry(stands, key, Action::Answer);
+                }
                 Output::Suppress { key } => {
+                    self.deciding.stopwatch.lost(key);
                     self.stop_announcing(key);
                     self.set_entry(stands, key, Action::Suppress);
                 }
@@ -61,6 +67,7 @@ impl Owner {
                     }
                 }
                 Output::Stranger { key, mac } => {
+                    self.deciding.strangers.note(now, key, mac);
                     let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
                     tracing::warn!(address = %key.address, mac, "a station that is no node uses an address of ours");
                 }
@@ -184,7 +191,9 @@ impl Owner {
         match self.announcer.send(station, target.address) {
             Ok(()) => {
                 self.seen.counters.announcements += 1;
-                self.deciding.machine.announced(clock::monotonic(), key);
+                let now = clock::monotonic();
+                self.deciding.stopwatch.announced(now, key);
+                self.deciding.machine.announced(now, key);
                 if let Err(error) = self.tables.claimed(key) {
                     self.report(vec![error]);
                 }
