@@ -1,3 +1,5 @@
+//! The accounts of records written by hand, those that must fail among them.
+
 use super::{super::log::Fault, *};
 
 const NODES: usize = 5;
