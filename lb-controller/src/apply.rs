@@ -77,7 +77,8 @@ pub(crate) async fn apply(
         Action::WritePoolStatus(pool) => updated(store.write_status(pool.as_ref()).await),
         Action::CreateState(state) => created(store.create(state.as_ref()).await),
         Action::WriteState(state) => updated(store.write_status(state.as_ref()).await),
-        Action::Annotate(service) => updated(store.update(service.as_ref()).await),
+        // By the status as well, which takes annotations of a Service: so its spec is nothing that Herald may write.
+        Action::Annotate(service) => updated(store.write_status(service.as_ref()).await),
     }
 }
 

@@ -248,7 +248,7 @@ pub struct Step {
 /// A write. Objects that exist carry the resourceVersion that was judged.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
-    /// Write a Service's status.
+    /// Write a Service's status, and the annotation that names its pool where [`Configuration::annotates`].
     WriteStatus(Box<Service>),
     /// Replace the spec of a VirtualIP. Releases come before what they make room for.
     Update(Box<VirtualIP>),
@@ -266,7 +266,7 @@ pub enum Action {
     CreateState(Box<ConfigurationState>),
     /// Write whether the pools can be used.
     WriteState(Box<ConfigurationState>),
-    /// Write the annotation that names a Service's pool. Only where [`Configuration::annotates`].
+    /// Write the annotation that names a Service's pool alone. Only where [`Configuration::annotates`].
     Annotate(Box<Service>),
 }
 

@@ -47,18 +47,31 @@ pub(super) fn build(
             Fate::Bound(hold) => updates.extend(bound(vip, hold, cluster, rankings)),
         }
     }
-    let mut news = Vec::new();
-    let statuses = claimants.iter().enumerate().filter_map(|(service, claimant)| {
-        let wanted = status::wanted(service, claimant, cluster, inventory, allocation, now)?;
-        news.extend(status::news(service, claimant, &wanted));
-        Some(step(Action::WriteStatus(Box::new(wanted)), Why::Status))
-    });
-    let mut steps: Vec<Step> = statuses.collect();
+    let (mut steps, mut annotations, mut news) = (Vec::new(), Vec::new(), Vec::new());
+    for (service, claimant) in claimants.iter().enumerate() {
+        // The name of the IPAddressPool on each Service that shows addresses of one.
+        let annotates = snapshot.configuration.annotates;
+        let annotated =
+            annotates.then(|| status::annotated(service, claimant, cluster, inventory, allocation)).flatten();
+        match status::wanted(service, claimant, cluster, inventory, allocation, now) {
+            Some(mut wanted) => {
+                news.extend(status::news(service, claimant, &wanted));
+                // In one write: a second one would be judged on what the first has changed.
+                if let Some(annotated) = annotated {
+                    wanted.metadata.annotations = annotated.metadata.annotations;
+                }
+                steps.push(step(Action::WriteStatus(Box::new(wanted)), Why::Status));
+            }
+            None => {
+                annotations.extend(annotated.map(|wanted| step(Action::Annotate(Box::new(wanted)), Why::Status)));
+            }
+        }
+    }
     steps.append(&mut releases);
     steps.append(&mut updates);
     steps.extend(creations(cluster, allocation, rankings));
     steps.append(&mut deletes);
-    steps.extend(annotations(cluster, claimants, inventory, allocation));
+    steps.append(&mut annotations);
     steps.extend(report::steps(cluster, inventory, now));
     let (events, event_deadline) = event::steps(snapshot, cluster, claimants, allocation, &news);
     steps.extend(events);
@@ -148,23 +161,6 @@ fn creations<'a>(
         let metadata = ObjectMeta { name: Some(name_of(fresh.address)), ..ObjectMeta::default() };
         Some(step(Action::Create(Box::new(VirtualIP { metadata, spec, status: None })), fresh.hold.why))
     })
-}
-
-/// The name of the IPAddressPool on each Service that shows addresses of one.
-fn annotations(
-    cluster: &Cluster<'_>,
-    claimants: &[Claimant<'_>],
-    inventory: &Inventory<'_>,
-    allocation: &Allocation,
-) -> Vec<Step> {
-    if !cluster.snapshot.configuration.annotates {
-        return Vec::new();
-    }
-    let annotated = claimants.iter().enumerate().filter_map(|(service, claimant)| {
-        let wanted = status::annotated(service, claimant, cluster, inventory, allocation)?;
-        Some(step(Action::Annotate(Box::new(wanted)), Why::Status))
-    });
-    annotated.collect()
 }
 
 fn figures(claimants: &[Claimant<'_>], inventory: &Inventory<'_>, allocation: &Allocation) -> Figures {

@@ -1,17 +1,19 @@
 //! The operations of the store contract against an API server.
 //!
 //! Spec and status are written by merge patches of what differs from the object that was judged, with its
-//! resourceVersion: somebody else's change in between is a conflict, and fields that this version does not know stay.
+//! resourceVersion: somebody else's change in between is a conflict, and fields that this version does not know stay. With
+//! the status of a Service its annotations are written, too.
 
-use std::{marker::PhantomData, sync::Arc, time::Duration};
+use std::{any::TypeId, marker::PhantomData, sync::Arc, time::Duration};
 
 use either::Either;
+use k8s_openapi::api::core::v1::Service;
 use kube::{
     Client,
     api::{DeleteParams, GetParams, Patch, PatchParams, PostParams, Preconditions as Judged},
     core::{Request, Status},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{mirror::Mirror, patch::difference, trim::trim};
 use crate::{CreateError, DeleteError, GetError, Key, Object, Preconditions, UpdateError, kind};
@@ -191,15 +193,25 @@ fn tree<K: Object>(object: &K, part: Part) -> serde_json::Result<Value> {
     let mut tree = serde_json::to_value(object)?;
     let Some(fields) = tree.as_object_mut() else { return Ok(tree) };
     match part {
+        // An API server takes annotations with the status of a Service, and MetalLB writes its own so.
+        Part::Status if TypeId::of::<K>() == TypeId::of::<Service>() => {
+            fields.retain(|name, _| ["metadata", "status"].contains(&name.as_str()));
+            retain(fields, &["annotations"]);
+        }
         Part::Status => fields.retain(|name, _| name == "status"),
         Part::Spec => {
             fields.remove("status");
-            if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
-                metadata.retain(|name, _| ["labels", "annotations"].contains(&name.as_str()));
-            }
+            retain(fields, &["labels", "annotations"]);
         }
     }
     Ok(tree)
+}
+
+/// Of the metadata what may be written.
+fn retain(fields: &mut Map<String, Value>, names: &[&str]) {
+    if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.retain(|name, _| names.contains(&name.as_str()));
+    }
 }
 
 fn without_status<K: Object>(object: &K) -> serde_json::Result<Value> {

@@ -215,6 +215,27 @@ fn the_pool_is_written_on_the_service_where_that_is_possible() {
 }
 
 #[test]
+fn address_and_pool_are_one_write_to_the_service() {
+    use crate::controller::Action;
+    let mut world = world();
+    world.configuration.annotates = true;
+    world.service("web", |_| {});
+    let mut writes = Vec::new();
+    for _ in 0..4 {
+        for step in world.plan().steps {
+            world.apply(&step.action);
+            if matches!(step.action, Action::WriteStatus(_) | Action::Annotate(_)) {
+                writes.push(step.action);
+            }
+        }
+    }
+    assert_eq!(world.plan().steps, []);
+    let [Action::WriteStatus(service)] = &writes[..] else { panic!("{writes:#?}") };
+    let annotations = service.metadata.annotations.clone().unwrap_or_default();
+    assert_eq!(annotations.get("metallb.io/ip-allocated-from-pool").map(String::as_str), Some("a"));
+}
+
+#[test]
 fn metallbs_wishes_are_not_read_with_a_class_and_that_is_told() {
     let mut world = World::with(3, &["192.0.2.0/28"]);
     world.service("web", |service| {

@@ -15,7 +15,8 @@ impl World {
             Action::WriteStatus(service) => {
                 let old = self.services.get(&name(service.as_ref())).filter(|old| same(&***old, service.as_ref()));
                 if let Some(old) = old {
-                    let changed = Service { status: service.status.clone(), ..Service::clone(old) };
+                    let mut changed = Service { status: service.status.clone(), ..Service::clone(old) };
+                    changed.metadata.annotations.clone_from(&service.metadata.annotations);
                     let (namespace, key) = name(&changed);
                     let object = self.stored(&namespace, &key, changed);
                     self.services.insert(name(&*object), object);
