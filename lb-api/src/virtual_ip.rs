@@ -128,6 +128,9 @@ pub enum Family {
     IPv6,
 }
 
+/// The reason of a holder that is gone and has not let go: whether it answers is not known.
+pub const UNKNOWN: &str = "Unknown";
+
 /// What the holder says of the address.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", default)]
@@ -138,7 +141,7 @@ pub struct VirtualIPStatus {
     /// Since when it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Time>,
-    /// Why it is this node, as one word (`FirstRanked`).
+    /// Why it is this node, as one word (`FirstRanked`); `Unknown` once the node itself is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// The node that would take it if the holder died now, as far as the holder knows.

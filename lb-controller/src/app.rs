@@ -12,6 +12,7 @@ use tracing::{error, info};
 
 use crate::{
     Args, admin, heap,
+    holders::Holders,
     leader::{Campaign, Leadership},
     metrics::Metrics,
     passes::Passes,
@@ -48,11 +49,13 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     let (mut election, leadership) = elect(args, &store, &metrics)?;
     let admin = admin::serve(listener, view, metrics.registry.clone(), leadership.clone());
     let webhook = serve_webhook(args, &store, &metrics, &leadership).await?;
+    let holders = keep_holders(args, &store, &leadership);
     let passes = Passes::new(store, metrics, show, args.quarantine, args.configuration(), leadership).run(stop);
     let ended = tokio::select! {
         ended = admin => ended,
         ended = webhook => ended,
         ended = passes => ended.context("follow the objects"),
+        ended = holders => ended,
         never = campaign(&mut election) => match never {},
     };
     // Nothing writes any more: the next leader need not wait.
@@ -68,6 +71,24 @@ fn elect(args: &Args, store: &Store, metrics: &Metrics) -> anyhow::Result<(Optio
     let (campaign, leadership) =
         Campaign::new(store.clone(), args.election.lease(), args.election.timing()?, metrics.election.clone());
     Ok((Some(campaign), leadership))
+}
+
+/// Says who holds addresses, where an API server's readers ask; MetalLB's own statuses unless MetalLB writes them.
+fn keep_holders(
+    args: &Args,
+    store: &Store,
+    leadership: &Leadership,
+) -> impl Future<Output = anyhow::Result<()>> + use<> {
+    let configuration = args.configuration();
+    let is_server = matches!(store, Store::Server(_));
+    let namespace = Some(configuration.namespace).filter(|_| configuration.reads_metallb);
+    let holders = is_server.then(|| Holders::new(store.clone(), namespace, leadership.clone()));
+    async {
+        match holders {
+            Some(holders) => holders.run().await.context("follow the holders").map(|never| match never {}),
+            None => std::future::pending().await,
+        }
+    }
 }
 
 /// Serves the webhook until the process ends, if it is wanted; else it just never ends.

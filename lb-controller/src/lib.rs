@@ -2,7 +2,8 @@
 //!
 //! `args` says how it is started, `app` puts it together, `passes` is the loop, `inputs` and `announced` what it looks at,
 //! `apply` what it writes, `leader` whether it may, `view` what it shows, `heap` what it costs, `admin` and `metrics` to whom,
-//! `webhook` what it says to who is about to write.
+//! `webhook` what it says to who is about to write, `holders` what it
+//! says of who holds an address.
 //!
 //! Must not: decide. Every decision is `lb_plan::controller`'s; this crate reads clocks, files and sockets for it.
 //!
@@ -17,6 +18,7 @@ mod apply;
 mod args;
 #[expect(unsafe_code, reason = "the C library's allocator is told so by calls")]
 mod heap;
+mod holders;
 mod inputs;
 mod leader;
 mod listen;

@@ -7,4 +7,6 @@ pub mod agent;
 pub mod bgp;
 pub mod controller;
 pub mod election;
+pub mod holders;
+pub mod l2_statuses;
 pub mod ownership;
