@@ -1,6 +1,6 @@
 //! `/metrics`, `/healthz`, `/readyz`, `/state`: reads the view, changes nothing.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{
@@ -99,6 +99,7 @@ async fn state(State(shown): State<Shown>) -> impl IntoResponse {
         "passes": view.passes,
         "lease": view.lease,
         "holds": view.held.iter().map(|held| held.address).collect::<Vec<_>>(),
+        "waits": view.waits.iter().map(|(why, count)| (why.word(), *count)).collect::<BTreeMap<_, _>>(),
         "entries": view.entries,
         "interfaces": &*view.interfaces,
         "peers": view.peers.iter().map(peer).collect::<Vec<_>>(),

@@ -93,6 +93,7 @@ struct Seen {
     /// The lease was just lost: the next pass must not wait.
     lost: bool,
     audited_at: Duration,
+    yields_read_at: Duration,
     counters: Counters,
     /// What has been logged and still fails.
     reported: BTreeSet<String>,
@@ -198,9 +199,10 @@ impl Owner {
         let copies = self.schedule.next().map(|due| due.max(self.view.completed_at + COPIES));
         let decision = self.deciding.machine.next();
         let listen = Some(self.deciding.listen_at).filter(|_| self.seen.looked);
-        let due =
-            [copies, self.host.next(), self.seen.leaving.next(), decision, listen, self.plan_due(), Some(renewal)];
-        let due = due.into_iter().flatten().min();
+        let yields = Some(self.deciding.read_yields_at);
+        let ours = [self.host.next(), self.seen.leaving.next(), self.plan_due()];
+        let due = [yields, copies, decision, listen, Some(renewal)].into_iter().chain(ours);
+        let due = due.flatten().min();
         if self.seen.lost || self.seen.stale {
             return Duration::ZERO;
         }

@@ -6,7 +6,7 @@ use lb_api::node::{Interface, LeaseState, ProxyState};
 use lb_common::{event::Kind, lease::Millis};
 use lb_plan::{
     agent::{Holding, Mac, stopwatch::Durations},
-    ownership,
+    ownership::{self, WhyNot},
 };
 use serde::Serialize;
 
@@ -28,6 +28,8 @@ pub(crate) struct View {
     pub(crate) held: Arc<[Holding]>,
     /// Stations that are no node and use an address of this one.
     pub(crate) strangers: Arc<BTreeMap<IpAddr, Mac>>,
+    /// How many entries this node does not hold, by the reason.
+    pub(crate) waits: Arc<BTreeMap<WhyNot, usize>>,
     pub(crate) entries: usize,
     pub(crate) interfaces: Arc<Vec<Interface>>,
     /// Objects, interfaces and settings with an error in the last pass.

@@ -183,8 +183,11 @@ pub struct Entry {
     pub epoch: u16,
     /// [`Action`] as a number.
     pub action: u8,
+    /// 1: while `keep_until` has not come, the program gives way to nobody. The address was taken from a node that holds it
+    /// and ranks below, so what is heard from there is from before it heard the claim.
+    pub firm: u8,
     /// Zero.
-    pub pad: [u8; 5],
+    pub pad: [u8; 4],
 }
 
 /// What the agent wants of an address.

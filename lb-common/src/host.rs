@@ -185,7 +185,7 @@ impl Tables for Maps {
 
 /// An entry of generation 1 that gives way to every claim.
 pub fn entry(action: Action, epoch: u16) -> Entry {
-    Entry { keep_until: 0, slot: 0, generation: 1, epoch, action: action as u8, pad: [0; 5] }
+    Entry { keep_until: 0, slot: 0, generation: 1, epoch, action: action as u8, firm: 0, pad: [0; 4] }
 }
 
 /// A segment whose interface answers.

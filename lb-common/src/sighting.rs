@@ -8,7 +8,9 @@
 //! the same word.
 //!
 //! Of two nodes that claim at once one must stay: an entry that was claimed a moment ago stands against a claim by a
-//! higher hardware address. Both sides judge the same pair of addresses, so exactly one of them gives way.
+//! higher hardware address. Both sides judge the same pair of addresses, so exactly one of them gives way. An entry that
+//! was taken from a holder that lives stands against every claim for that moment: that holder announces what it holds
+//! until it has heard of it, and its announcement is no claim of its own.
 
 use crate::{
     abi::{Action, Entry, Role, Segment, Station, StationKey},
@@ -90,7 +92,7 @@ fn give_way<T: Tables>(tables: &T, segment: &Segment, entry: &Entry, claimant: &
         if segment.role != Role::Holds as u8 {
             return Seen::Claim;
         }
-        if number(&segment.mac) < number(claimant) {
+        if entry.firm != 0 || number(&segment.mac) < number(claimant) {
             return Seen::Kept;
         }
     }

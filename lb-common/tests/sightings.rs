@@ -111,6 +111,25 @@ fn what_was_claimed_just_now_stands_until_its_moment_and_not_longer() {
     assert_eq!(outcome("arp-claim-in-request-form", &maps), Err(Pass::ArpClaimYielded));
 }
 
+/// The holder it was taken from announces what it holds until it has heard of it, whatever its hardware address.
+#[test]
+fn what_was_taken_from_a_living_holder_stands_against_any_claim_until_its_moment() {
+    let mut maps = golden::maps();
+    maps.segments.values_mut().for_each(|segment| segment.mac = [0xfe; 6]);
+    let claim = "arp-claim-in-request-form";
+    let entry = Entry { keep_until: 5_250_000_000, ..held_entry(&maps) };
+    for (firm, expected) in [(0, Pass::ArpClaimYielded), (1, Pass::ArpClaimKept)] {
+        let mut maps = maps.clone();
+        maps.insert4(Key4 { segment: 1, address: golden::HELD4 }, Entry { firm, ..entry });
+        maps.now = 5_249;
+        assert_eq!(outcome(claim, &maps), Err(expected), "firm: {firm}");
+    }
+
+    maps.insert4(Key4 { segment: 1, address: golden::HELD4 }, Entry { firm: 1, ..entry });
+    maps.now = 5_250;
+    assert_eq!(outcome(claim, &maps), Err(Pass::ArpClaimYielded));
+}
+
 /// Of two nodes that claim in the same moment, whatever hears what first, one gives way and one stays.
 #[test]
 fn two_simultaneous_claims_leave_one_holder() {

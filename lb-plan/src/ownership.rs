@@ -28,8 +28,8 @@
 //!
 //! 1. *Drain first*: every event of the ring buffer is a [`Input::Sighting`], every answer on the S-BFD sockets goes to
 //!    its initiator, whose reading is an [`Input::Session`] if it changed. Nothing is decided on what still waits in a
-//!    buffer. If the ring overflowed, every answer entry whose slot's `YIELDED` reached its generation is an
-//!    [`Input::Yielded`], and [`Input::Late`] follows.
+//!    buffer. If sightings were lost, [`Input::Missed`] says so. If claims were, and from time to time, the map is read:
+//!    every answer entry whose slot's `YIELDED` reached its generation is an [`Input::Yielded`].
 //! 2. *Facts*, when they changed or from time to time: [`Machine::set_links`], [`Machine::set_nodes`] (before the
 //!    addresses, the first time), [`Machine::set_addresses`] or, for a change of one, [`Machine::set_address`];
 //!    [`Input::Health`], [`Input::Lease`], [`Input::Drain`]; [`Input::Heard`] for each segment whose receive
@@ -56,6 +56,7 @@ mod moves;
 mod output;
 mod own;
 mod place;
+mod questions;
 mod rules;
 mod table;
 mod timers;

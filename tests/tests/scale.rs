@@ -18,6 +18,11 @@ use lb_tests::{
 /// More groups than the agent joins one by one (1,000).
 const PAIRS: u16 = 1_050;
 const LIMIT: Duration = Duration::from_secs(60);
+/// How long the agents are watched once all has settled.
+const QUIET: Duration = Duration::from_secs(4);
+/// What a node asks in a second at most: one audit of each of the other's 1,050 addresses in 5 s, and again as much for
+/// what it asks at the moment of a take.
+const MOST_QUESTIONS: f64 = 500.0;
 
 #[test]
 fn an_agent_with_a_thousand_addresses_of_each_family_answers_exactly_its_own() -> anyhow::Result<()> {
@@ -46,10 +51,16 @@ fn an_agent_with_a_thousand_addresses_of_each_family_answers_exactly_its_own() -
             if (own.len(), others.len()) == (usize::from(PAIRS), 0) {
                 Ok(())
             } else {
-                Err(format!("{} of its own and {} of the other's", own.len(), others.len()))
+                Err(format!(
+                    "{} of its own and {} of the other's; it waits for {}",
+                    own.len(),
+                    others.len(),
+                    state["waits"]
+                ))
             }
         })?;
     }
+    are_quiet([&agent, &other])?;
     let table = agent.pins().table(&lab.nodes[0], INTERFACE)?;
     for number in 0..PAIRS {
         let wanted = if number.is_multiple_of(2) { Action::Answer } else { Action::Suppress };
@@ -75,6 +86,22 @@ fn an_agent_with_a_thousand_addresses_of_each_family_answers_exactly_its_own() -
     agent.process().kill()?;
     agent.cleanup()?;
     assert!(!all_multicast(), "it is as before");
+    Ok(())
+}
+
+/// Once all is held as it should be, nobody asks for more than audits need, and nothing moves.
+fn are_quiet(agents: [&Agent; 2]) -> anyhow::Result<()> {
+    let sums = |name: &str| -> anyhow::Result<[f64; 2]> {
+        let [a, b] = agents.map(|agent| anyhow::Ok(agent.metrics()?.sum(name, &[]).unwrap_or_default()));
+        Ok([a?, b?])
+    };
+    let (probes, takes) = (sums("herald_agent_probes_total")?, sums("herald_agent_takes_total")?);
+    wait::observe(QUIET);
+    for (before, after) in probes.into_iter().zip(sums("herald_agent_probes_total")?) {
+        let rate = (after - before) / QUIET.as_secs_f64();
+        assert!(rate <= MOST_QUESTIONS, "{rate} questions a second");
+    }
+    assert_eq!(takes, sums("herald_agent_takes_total")?, "an address moved");
     Ok(())
 }
 

@@ -45,6 +45,7 @@ pub(super) fn families(view: &View) -> prometheus::Result<Vec<MetricFamily>> {
         counter.inc_by(value);
         families.extend(counter.collect());
     }
+    families.extend(waits(view)?.collect());
     families.extend(peers(view)?.collect());
     let help = "From the last answer of a node that died to the decision to take its addresses.";
     families.extend(durations("herald_agent_detection_seconds", help, &view.detection)?);
@@ -77,6 +78,15 @@ fn by_reason<'a>(
         counter.with_label_values(&[why]).inc_by(count);
     }
     Ok(counter)
+}
+
+fn waits(view: &View) -> prometheus::Result<IntGaugeVec> {
+    let options = Opts::new("herald_agent_waiting_addresses", "Entries that this node does not hold, by the reason.");
+    let gauge = IntGaugeVec::new(options, &["why"])?;
+    for (why, count) in view.waits.iter() {
+        gauge.with_label_values(&[why.word()]).set(i64::try_from(*count).unwrap_or(i64::MAX));
+    }
+    Ok(gauge)
 }
 
 fn peers(view: &View) -> prometheus::Result<IntGaugeVec> {

@@ -66,8 +66,8 @@ pub(super) struct Deciding {
     discriminator: NonZeroU32,
     received: BTreeMap<String, u64>,
     pub(super) listen_at: Duration,
-    /// When it is asked next whether events are missing.
-    audit_at: Duration,
+    /// When the map is read next for what gave way.
+    pub(super) read_yields_at: Duration,
     health: Health,
     known_at: Known,
     /// Since when peers live and none says that it hears this node.
@@ -105,7 +105,7 @@ impl Deciding {
             discriminator: peers::discriminator(node),
             received: BTreeMap::new(),
             listen_at: Duration::ZERO,
-            audit_at: Duration::ZERO,
+            read_yields_at: Duration::ZERO,
             health: Health::default(),
             known_at: Known::NotBefore(clock::monotonic() + UNKNOWN),
             pending_since: None,
@@ -137,13 +137,10 @@ impl Owner {
         if !self.keeper.is_held() {
             return;
         }
-        let given_away: BTreeSet<EntryKey> = match self.tables.yields() {
-            Ok(yields) => yields.into_iter().collect(),
-            Err(error) => {
-                self.report(vec![error]);
-                return;
-            }
-        };
+        let given_away = self.tables.yields();
+        // Of what cannot be read nobody knows who answers it: it is not held on, and the others are.
+        let unread = given_away.failed.iter().map(|(key, _)| *key);
+        let given_away: BTreeSet<EntryKey> = given_away.yielded.iter().copied().chain(unread).collect();
         let standing =
             self.tables.entries().filter(|(key, action)| *action == Action::Answer && !given_away.contains(key));
         for (key, _) in standing {
@@ -157,6 +154,7 @@ impl Owner {
         while let Some(event) = self.told.take() {
             self.sighted(now, &event);
         }
+        self.audit_events(now);
         self.meet(now, links);
         self.listen(now);
         let readings = self.deciding.liveness.readings();
@@ -251,10 +249,6 @@ impl Owner {
         }
         let answered = self.deciding.readings.values().any(|reading| *reading == Reading::Up);
         self.deciding.listen_at = now + if answered { LISTEN } else { LISTEN_CLOSELY };
-        if now >= self.deciding.audit_at {
-            self.deciding.audit_at = now + LISTEN;
-            self.audit_events(now);
-        }
         let frames = match received::frames() {
             Ok(frames) => frames,
             Err(error) => {
@@ -349,12 +343,11 @@ impl Owner {
         }
     }
 
-    /// Events are missing: the entries that gave way are in the map.
+    /// The entries that gave way, as the map says.
     pub(super) fn tell_yields(&mut self, now: Duration, yields: &[EntryKey]) {
         for key in yields {
             self.deciding.machine.handle(now, Input::Yielded { key: *key, generation: u32::MAX });
         }
-        self.deciding.machine.handle(now, Input::Late);
     }
 }
 

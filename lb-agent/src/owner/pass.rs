@@ -188,6 +188,7 @@ impl Owner {
         let took = now.saturating_sub(began);
         if replanned || std::mem::take(&mut self.deciding.changed) {
             self.view.held = agent::holdings(&self.deciding.machine).into();
+            self.view.waits = Arc::new(self.deciding.machine.waits());
         }
         if !self.deciding.strangers.is_empty() || !self.view.strangers.is_empty() {
             let strangers = self.deciding.strangers.current(now, &self.deciding.machine);

@@ -4,8 +4,13 @@ use std::{collections::BTreeSet, time::Duration};
 
 use lb_common::abi::{Station, StationKey};
 
-use super::Owner;
-use crate::xdp::events::Event;
+use lb_plan::ownership::Input;
+
+use super::{AUDIT, Owner};
+use crate::xdp::events::{Event, Kind};
+
+/// Between two times that the map is read for what gave way, while events are being lost.
+const AGAIN: Duration = Duration::from_millis(100);
 
 impl Owner {
     /// Takes one event: it is counted, and told to who decides.
@@ -17,20 +22,35 @@ impl Owner {
         self.tell(now, event);
     }
 
-    /// Looks for itself where events are missing.
+    /// Sees to it that no lost event matters. An answer that was not heard is asked for again; what gave way to a claim
+    /// is a level in the map, which is read whenever a claim was lost, and from time to time.
     pub(super) fn audit_events(&mut self, now: Duration) {
-        let lost = match self.told.lost() {
-            Ok(0) => return,
-            Ok(lost) => lost,
-            Err(error) => return self.report(vec![error]),
-        };
-        match self.tables.yields() {
-            Ok(yields) => {
-                tracing::warn!(lost, ?yields, "events of the kernel program are missing; addresses it gave away");
-                self.tell_yields(now, &yields);
+        match self.told.lost() {
+            Ok(lost) => {
+                if lost.of(Kind::Sighting) > 0 {
+                    self.deciding.machine.handle(now, Input::Missed);
+                }
+                if lost.of(Kind::Claim) > 0 {
+                    self.deciding.read_yields_at = self.deciding.read_yields_at.min(self.seen.yields_read_at + AGAIN);
+                }
             }
             Err(error) => self.report(vec![error]),
         }
+        if now < self.deciding.read_yields_at {
+            return;
+        }
+        let yields = self.tables.yields();
+        self.seen.yields_read_at = now;
+        self.deciding.read_yields_at = now + if yields.failed.is_empty() { AUDIT } else { AGAIN };
+        if !yields.yielded.is_empty() {
+            let count = yields.yielded.len();
+            tracing::warn!(
+                count,
+                "the kernel program gave addresses away, and the events that say to whom are missing"
+            );
+        }
+        self.tell_yields(now, &yields.yielded);
+        self.report(yields.failed.into_iter().map(|(_, error)| error).collect());
     }
 
     /// Lets the program know this node's own interfaces that hear each other.

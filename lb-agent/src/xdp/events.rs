@@ -1,6 +1,6 @@
 //! What the program tells: who else speaks for an address of the table, as typed events.
 //!
-//! Events are hints: [`Events::lost`] says that some are missing, and then the agent has to look for itself
+//! Events are hints: [`Events::lost`] says that some are missing, and then the agent asks again, or looks for itself
 //! ([`super::tables::Tables::yields`]). The ring buffer is pinned, so a new agent reads what its predecessor left.
 
 use std::{
@@ -72,7 +72,23 @@ pub(crate) enum Malformed {
 pub(crate) struct Events {
     ring: AsyncFd<RingBuf<MapData>>,
     budgets: PerCpuArray<MapData, Budget>,
-    lost: u64,
+    lost: Lost,
+}
+
+/// How many events of each kind were not sent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Lost([u64; Kind::ALL.len()]);
+
+impl Lost {
+    pub(crate) fn of(&self, kind: Kind) -> u64 {
+        self.0.get(kind as usize).copied().unwrap_or_default()
+    }
+
+    fn since(&self, before: &Self) -> Self {
+        let mut lost = *self;
+        lost.0.iter_mut().zip(before.0).for_each(|(lost, before)| *lost = lost.saturating_sub(before));
+        lost
+    }
 }
 
 impl Events {
@@ -80,7 +96,8 @@ impl Events {
     pub(crate) fn open(ring: RingBuf<MapData>, budgets: PerCpuArray<MapData, Budget>) -> anyhow::Result<Self> {
         // SAFETY: the ring buffer owns its descriptor, which stays the same and open until it is dropped.
         let ring = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) };
-        let mut events = Self { ring: ring.context("watch the kernel program's events")?, budgets, lost: 0 };
+        let mut events =
+            Self { ring: ring.context("watch the kernel program's events")?, budgets, lost: Lost::default() };
         events.lost = events.total_lost()?;
         Ok(events)
     }
@@ -106,16 +123,16 @@ impl Events {
     }
 
     /// How many events were not sent since the last call: over their budget, or the ring buffer was full.
-    pub(crate) fn lost(&mut self) -> anyhow::Result<u64> {
+    pub(crate) fn lost(&mut self) -> anyhow::Result<Lost> {
         let total = self.total_lost()?;
-        Ok(total.saturating_sub(std::mem::replace(&mut self.lost, total)))
+        Ok(total.since(&std::mem::replace(&mut self.lost, total)))
     }
 
-    fn total_lost(&self) -> anyhow::Result<u64> {
-        let mut total = 0_u64;
-        for kind in Kind::ALL {
+    fn total_lost(&self) -> anyhow::Result<Lost> {
+        let mut total = Lost::default();
+        for (lost, kind) in total.0.iter_mut().zip(Kind::ALL) {
             let budgets = self.budgets.get(&(kind as u32), 0).context("read how many events were lost")?;
-            total += budgets.iter().map(|budget| budget.lost).sum::<u64>();
+            *lost = budgets.iter().map(|budget| budget.lost).sum();
         }
         Ok(total)
     }

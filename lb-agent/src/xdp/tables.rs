@@ -141,10 +141,10 @@ impl Tables {
     /// What follows an entry. To answer is to claim: with a new generation, and with the right to keep it for a moment.
     fn next_entry(&self, old: Entry, action: Action) -> Entry {
         let (generation, keep_until) = match action {
-            Action::Answer => (old.generation + 1, keep_from_now()),
+            Action::Answer => (old.generation + 1, from_now(KEEP)),
             Action::Suppress => (old.generation, 0),
         };
-        Entry { keep_until, generation, epoch: self.epoch, action: convert::action(action), ..old }
+        Entry { keep_until, generation, epoch: self.epoch, action: convert::action(action), firm: 0, ..old }
     }
 
     fn new_entry(&mut self, key: EntryKey, action: Action) -> anyhow::Result<()> {
@@ -207,8 +207,8 @@ impl Table for Tables {
     }
 }
 
-fn keep_from_now() -> Nanos {
-    clock::nanos(clock::monotonic()) + KEEP
+fn from_now(time: Nanos) -> Nanos {
+    clock::nanos(clock::monotonic()) + time
 }
 
 fn answers(entry: &Entry) -> bool {

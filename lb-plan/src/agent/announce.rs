@@ -3,6 +3,8 @@
 //! Each newly held address is announced at 0, 20, 60 and 200 ms, then every 1.1 s up to 5 s. First copies of all
 //! addresses go before any repeat, at most [`FIRSTS_PER_SECOND`] firsts and [`REPEATS_PER_SECOND`] repeats a second.
 //!
+//! A holder's refresh is one copy, and waits for both.
+//!
 //! A repeat that had to wait replaces those that became due meanwhile: with very many addresses each is still
 //! repeated at least once, and the announcing ends.
 
@@ -48,6 +50,8 @@ pub struct Schedule {
     /// Ordered by due time.
     repeats: BTreeSet<(Duration, Target)>,
     running: BTreeMap<Target, Progress>,
+    /// To be announced once, after the repeats.
+    singles: BTreeSet<Target>,
     first_bucket: Bucket,
     repeat_bucket: Bucket,
 }
@@ -63,6 +67,7 @@ enum Progress {
 impl Schedule {
     /// Starts announcing `target` from the first copy. One that still waits for its first copy keeps its place.
     pub fn start(&mut self, target: Target) {
+        self.singles.remove(&target);
         match self.running.insert(target, Progress::Queued) {
             Some(Progress::Queued) => return,
             Some(Progress::Repeating { due, .. }) => drop(self.repeats.remove(&(due, target))),
@@ -71,8 +76,16 @@ impl Schedule {
         self.firsts.push_back(target);
     }
 
+    /// Announces `target` once, when there is time; not beside a whole series.
+    pub fn once(&mut self, target: Target) {
+        if !self.running.contains_key(&target) {
+            self.singles.insert(target);
+        }
+    }
+
     /// Stops announcing `target`: the node does not hold it there any more.
     pub fn stop(&mut self, target: Target) {
+        self.singles.remove(&target);
         match self.running.remove(&target) {
             Some(Progress::Queued) => self.firsts.retain(|queued| *queued != target),
             Some(Progress::Repeating { due, .. }) => drop(self.repeats.remove(&(due, target))),
@@ -83,6 +96,7 @@ impl Schedule {
     /// Stops everything that `keep` refuses.
     pub fn retain(&mut self, keep: impl Fn(&Target) -> bool) {
         self.running.retain(|target, _| keep(target));
+        self.singles.retain(&keep);
         self.firsts.retain(&keep);
         self.repeats.retain(|(_, target)| keep(target));
     }
@@ -108,6 +122,10 @@ impl Schedule {
                 self.repeat_after(first_sent, now, target);
             }
         }
+        let repeats_wait = self.repeats.first().is_some_and(|(at, _)| *at <= now);
+        while self.firsts.is_empty() && !repeats_wait && !self.singles.is_empty() && self.repeat_bucket.take() {
+            due.extend(self.singles.pop_first());
+        }
         due
     }
 
@@ -116,8 +134,9 @@ impl Schedule {
         if !self.firsts.is_empty() {
             return Some(self.first_bucket.ready_at(FIRSTS_PER_SECOND));
         }
-        let (due, _) = self.repeats.first()?;
-        Some((*due).max(self.repeat_bucket.ready_at(REPEATS_PER_SECOND)))
+        let single = (!self.singles.is_empty()).then_some(Duration::ZERO);
+        let due = self.repeats.first().map(|(due, _)| *due).into_iter().chain(single).min()?;
+        Some(due.max(self.repeat_bucket.ready_at(REPEATS_PER_SECOND)))
     }
 
     /// How many addresses are being announced.
@@ -127,7 +146,7 @@ impl Schedule {
 
     /// Whether nothing is being announced.
     pub fn is_empty(&self) -> bool {
-        self.running.is_empty()
+        self.running.is_empty() && self.singles.is_empty()
     }
 
     /// Queues the first offset that is still ahead, or ends.

@@ -104,6 +104,7 @@ impl Context<'_> {
             generation,
             claimed_at: self.now,
             claimed: false,
+            firm: matches!(why, Why::Failback | Why::Promoted),
             refresh_at: self.now + timing.refresh_fast,
             verify_at: Some(self.now + timing.verify).filter(|_| self.world.rules.has(Rule::Refresh)),
             contested: false,
@@ -161,7 +162,7 @@ impl Context<'_> {
         self.announce(place);
         let (now, verify) = (self.now, self.now + self.world.timing.verify);
         if let Some(hold) = place.hold_mut() {
-            hold.claimed_at = now;
+            (hold.claimed_at, hold.claimed, hold.firm) = (now, false, false);
             hold.contested = true;
             hold.verify_at = Some(verify);
         }

@@ -173,6 +173,7 @@ impl Machine {
                 generation,
                 claimed_at: Duration::ZERO,
                 claimed: true,
+                firm: false,
                 refresh_at: now + self.world.timing.verify * 2,
                 verify_at: Some(now + self.world.timing.verify),
                 contested: false,

@@ -30,6 +30,7 @@ impl Machine {
             Input::Health(health) => self.world.own.health = health,
             Input::Lease(held) => self.world.own.lease = held,
             Input::Drain(drain) => self.world.own.drain = drain,
+            Input::Missed => self.missed(now),
             Input::Late => self.verify_all(now),
         }
         self.update_own(now);
@@ -44,6 +45,34 @@ impl Machine {
                 (hold.claimed_at, hold.claimed) = (now, true);
             }
         });
+    }
+
+    /// Whether the next announcement of `key` is a claim: of who takes, or says once more that it is its own. The others
+    /// only keep caches fresh, and stand against nobody's claim.
+    pub fn claims(&self, key: EntryKey) -> bool {
+        self.places.get(key).and_then(Place::hold).is_some_and(|hold| !hold.claimed)
+    }
+
+    /// Whether the claim of `key` stands against every other for its moment, and not only against a higher MAC.
+    pub fn is_firm(&self, key: EntryKey) -> bool {
+        self.places.get(key).and_then(Place::hold).is_some_and(|hold| hold.firm)
+    }
+
+    /// What was asked for may have been answered: it is asked again, slowly.
+    fn missed(&mut self, now: Duration) {
+        let timing = self.world.timing;
+        self.world.questions.be_careful(now, &timing);
+        let asking: Vec<PlaceIx> = self.places.iter().filter(|(_, place)| place.asks()).map(|(ix, _)| ix).collect();
+        for ix in asking {
+            self.with_place(now, ix, |context, place| context.ask_anew(place));
+        }
+        for (_, segment) in self.world.segments_mut() {
+            for peer in segment.peers.values_mut() {
+                if let Verdict::Asking { asked, .. } = &mut peer.verdict {
+                    *asked = 0;
+                }
+            }
+        }
     }
 
     fn heard(&mut self, now: Duration, id: SegmentId) {
@@ -218,7 +247,11 @@ impl Context<'_> {
         let mine = self.world.segment(place.key.segment).map(|segment| segment.mac);
         // Who drains or is not ranked has nothing to keep.
         let wants = matches!(self.world.own.stage(), Stage::Ready { .. }) && place.rank(ME).is_some();
-        let tie = wants && self.now < hold.claimed_at + timing.tie && mine.is_some_and(|mine| mine < mac);
+        let recent = self.now < hold.claimed_at + timing.tie;
+        // Of a claim that waits for its turn the other has not heard yet.
+        let waits = !hold.claimed && self.now < hold.claimed_at + timing.turn;
+        let firm = hold.firm && (recent || waits) && place.is_below_me(node);
+        let tie = wants && (firm || recent && mine.is_some_and(|mine| mine < mac));
         if !tie {
             self.lose_to(place, node);
         }

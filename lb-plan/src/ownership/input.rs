@@ -11,7 +11,7 @@ use crate::agent::{EntryKey, Mac, SegmentId};
 pub enum Input<'a> {
     /// A frame arrived whose sender address is one of ours.
     Sighting(Sighting),
-    /// The program's own note says that it yielded the entry, but no claim arrived: the ring buffer overflowed.
+    /// The program's own note says that it yielded the entry, whether or not a claim arrived.
     Yielded {
         /// The entry.
         key: EntryKey,
@@ -38,6 +38,8 @@ pub enum Input<'a> {
     Lease(bool),
     /// Whether this node drains: annotation, removal, shutdown.
     Drain(bool),
+    /// Frames of nodes that spoke from our addresses were not told: what was asked for may have been answered.
+    Missed,
     /// The driver knows that it was away (the machine notices most of it by itself).
     Late,
 }

@@ -7,6 +7,7 @@ use super::{
     judge,
     output::{Copies, Output},
     place::{Place, State},
+    questions::Purpose,
     rules::Rule,
     table::Happened,
     timing::Timing,
@@ -18,15 +19,17 @@ impl Context<'_> {
     /// Asks the segment for an address that is about to be taken.
     pub(super) fn look(&mut self, place: &mut Place) {
         let timing = self.world.timing;
-        let State::Look { asked, due } = &mut place.state else { return };
-        if *due > self.now {
+        let State::Look { asked, due } = place.state else { return };
+        if due > self.now {
             return;
         }
-        if *asked >= timing.look_count {
+        if asked >= timing.look_count {
             return self.step(place, Happened::LookEnded);
         }
-        *asked += 1;
-        *due = self.now + timing.look_every;
+        if !self.has_turn(place, Purpose::Now) {
+            return;
+        }
+        place.state = State::Look { asked: asked + 1, due: self.now + timing.look_every };
         self.probe(place, None);
     }
 
@@ -41,12 +44,25 @@ impl Context<'_> {
             hold.refresh_at = now + patience;
         }
         if hold.verify_at.is_some_and(|due| due <= now) {
-            hold.verify_at = None;
             self.hush_if_deaf(place);
-            self.probe(place, None);
+            self.verify(place, patience);
         }
         if place.hold().is_some_and(|hold| hold.refresh_at <= now) {
             self.refresh(place);
+        }
+    }
+
+    /// Asks whether somebody else answers, or waits for its turn, and the announcement with it.
+    fn verify(&mut self, place: &mut Place, patience: Duration) {
+        let asks = self.has_turn(place, Purpose::Now);
+        let turn = place.asks_at;
+        let Some(hold) = place.hold_mut() else { return };
+        if let Some(turn) = turn {
+            hold.refresh_at = hold.refresh_at.max(turn + patience);
+        }
+        if asks {
+            hold.verify_at = None;
+            self.probe(place, None);
         }
     }
 
@@ -72,13 +88,13 @@ impl Context<'_> {
             hold.contested = false;
         }
         if (!deaf || !self.world.rules.has(Rule::Hush)) && self.world.rules.has(Rule::Refresh) {
-            self.announce(place);
+            self.out.push(Output::Announce { key: place.key, copies: Copies::Refresh });
         }
     }
 
     /// Asks for its own address soon.
     pub(super) fn verify_soon(&mut self, place: &mut Place) {
-        let due = self.now + Duration::from_millis(5) * (self.ix % 16);
+        let due = self.now;
         let asks = self.world.rules.has(Rule::Refresh);
         if let (Some(hold), true) = (place.hold_mut(), asks) {
             hold.verify_at = Some(hold.verify_at.map_or(due, |earlier| earlier.min(due)));
@@ -114,6 +130,11 @@ impl Context<'_> {
             self.answered(place);
             return self.step(place, Happened::Silence);
         }
+        // Who begins to doubt must not wait for those that do not.
+        let purpose = if audit.unanswered == 0 { Purpose::Audit } else { Purpose::Now };
+        if !self.has_turn(place, purpose) {
+            return;
+        }
         let to = judge::believed_holder(self.world, place).filter(|_| audit.unanswered == 0);
         let mac = to.and_then(|node| self.mac_of(place, node));
         self.counters.audits += u64::from(audit.unanswered == 0);
@@ -131,6 +152,26 @@ impl Context<'_> {
             audit.unanswered = 0;
             audit.due = self.now + Timing::spread(period, self.ix);
         }
+    }
+
+    /// Answers were missed: what has been asked for counts as not asked.
+    pub(super) fn ask_anew(&mut self, place: &mut Place) {
+        let (now, verify) = (self.now, self.now + self.world.timing.verify);
+        if let State::Look { asked, due } = &mut place.state {
+            (*asked, *due) = (0, now);
+        }
+        if let Some(audit) = place.audit.as_mut().filter(|audit| audit.unanswered > 0) {
+            (audit.unanswered, audit.due) = (0, verify);
+        }
+        self.verify_soon(place);
+    }
+
+    /// Whether a question may be asked now; if not, it has been given its turn.
+    fn has_turn(&mut self, place: &mut Place, purpose: Purpose) -> bool {
+        let timing = self.world.timing;
+        let turn = place.asks_at.take().unwrap_or_else(|| self.world.questions.turn(self.now, purpose, &timing));
+        place.asks_at = (turn > self.now).then_some(turn);
+        turn <= self.now
     }
 
     fn mac_of(&self, place: &Place, node: u16) -> Option<Mac> {

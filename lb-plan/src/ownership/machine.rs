@@ -124,6 +124,20 @@ impl Machine {
         self.places.iter().filter(|(_, place)| place.hold().is_some()).count()
     }
 
+    /// How many entries this node does not hold, by the reason.
+    pub fn waits(&self) -> BTreeMap<WhyNot, usize> {
+        let mut waits = BTreeMap::new();
+        for (_, place) in self.places.iter() {
+            let why = match &place.state {
+                State::Hold(_) => continue,
+                State::Rest { why } => *why,
+                State::Look { .. } => WhyNot::Looking,
+            };
+            *waits.entry(why).or_default() += 1;
+        }
+        waits
+    }
+
     /// What the reflector has to say.
     pub fn reflects(&self) -> Reflect {
         self.world.own.reflects()

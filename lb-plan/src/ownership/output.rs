@@ -74,8 +74,10 @@ pub enum Output {
 pub enum Copies {
     /// The whole series of a node that takes.
     Series,
-    /// Once.
+    /// Once, and at once.
     One,
+    /// Once, when there is time: the holder stays who it was.
+    Refresh,
 }
 
 /// What a reflector says.

@@ -40,6 +40,8 @@ pub(super) struct Place {
     pub(super) moves: Moves,
     pub(super) audit: Option<Audit>,
     pub(super) stranger: Option<Stranger>,
+    /// The turn of its next question, if it had to wait for one.
+    pub(super) asks_at: Option<Duration>,
     /// Whom this place has watched.
     pub(super) watching: Vec<(NodeIx, Rate)>,
     /// When the judgement may change by itself.
@@ -66,6 +68,8 @@ pub(super) struct Hold {
     pub(super) claimed_at: Duration,
     /// That copy has been sent.
     pub(super) claimed: bool,
+    /// It was taken from a node below that holds it: what is heard from there is from before it heard the claim.
+    pub(super) firm: bool,
     pub(super) refresh_at: Duration,
     /// When a claim was withstood last.
     pub(super) defended_at: Option<Duration>,
@@ -116,6 +120,7 @@ impl Place {
             moves: Moves::default(),
             audit: None,
             stranger: None,
+            asks_at: None,
             watching: Vec::new(),
             wait_until: None,
         }
@@ -168,13 +173,21 @@ impl Place {
         self.is_below_me(seen.node).then_some(seen.node)
     }
 
+    /// Whether it holds, or waits for answers.
+    pub(super) fn asks(&self) -> bool {
+        let audits = self.audit.is_some_and(|audit| audit.unanswered > 0);
+        audits || !matches!(self.state, State::Rest { .. })
+    }
+
     /// When something of this place is due.
     pub(super) fn next(&self) -> Option<Duration> {
+        let turn = |due: Duration| self.asks_at.map_or(due, |at| at.max(due));
         let state = match &self.state {
             State::Rest { .. } => None,
-            State::Look { due, .. } => Some(*due),
-            State::Hold(hold) => Some(hold.verify_at.unwrap_or(hold.refresh_at).min(hold.refresh_at)),
+            State::Look { due, .. } => Some(turn(*due)),
+            State::Hold(hold) => Some(hold.verify_at.map_or(hold.refresh_at, turn).min(hold.refresh_at)),
         };
-        [state, self.wait_until, self.audit.map(|audit| audit.due)].into_iter().flatten().min()
+        let audit = self.audit.map(|audit| turn(audit.due));
+        [state, self.wait_until, audit].into_iter().flatten().min()
     }
 }

@@ -10,6 +10,7 @@ use crate::agent::{EntryKey, Mac, SegmentId};
 mod claims;
 mod health;
 mod many;
+mod missed;
 mod model;
 mod silent;
 mod strangers;
@@ -36,6 +37,8 @@ struct Node1 {
     machine: Machine,
     now: Duration,
     terms: (Failback, Conflict),
+    /// Announcements are not sent yet.
+    busy: bool,
 }
 
 impl Node1 {
@@ -57,7 +60,7 @@ impl Node1 {
             ["a", "b", "c", "d", "e"].into_iter().map(|node| (node, [(SEGMENT, mac(node))])).collect();
         let others = macs.iter().filter(|(node, _)| *node != name);
         machine.set_nodes(now, others.map(|(name, macs)| Node { name, ready: true, macs }));
-        Self { machine, now, terms: (Failback::AtOnce, Conflict::Defend) }
+        Self { machine, now, terms: (Failback::AtOnce, Conflict::Defend), busy: false }
     }
 
     fn input(&mut self, input: Input<'_>) {
@@ -109,6 +112,9 @@ impl Node1 {
                 {
                     let sighting = Sighting { key: *key, mac: mac(node), says: Says::Answer };
                     self.machine.handle(self.now, Input::Sighting(sighting));
+                }
+                if let (Output::Announce { key, .. }, false) = (&output, self.busy) {
+                    self.machine.announced(self.now, *key);
                 }
                 all.push(output);
             }

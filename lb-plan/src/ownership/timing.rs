@@ -21,6 +21,8 @@ pub struct Timing {
     pub look_count: u8,
     /// Rule 5: two claims within this are simultaneous, and the lower MAC keeps.
     pub tie: Duration,
+    /// Rule 5: for how long a claim may wait to be announced and stand against the holder it was taken from.
+    pub turn: Duration,
     /// Rule 5: the first hold-down of who gave way to a node below; doubles.
     pub hold_down: Duration,
     /// Rule 5: the longest hold-down.
@@ -51,6 +53,14 @@ pub struct Timing {
     pub cold_start: Duration,
     /// Rule 10: how long kube-proxy may be unhealthy before the node drains.
     pub proxy_patience: Duration,
+    /// Between two questions, while all answers are heard.
+    pub question: Duration,
+    /// Between two questions after answers were missed, and between two audits.
+    pub question_careful: Duration,
+    /// How many questions may be asked at once.
+    pub question_burst: u32,
+    /// For how long questions are asked slowly after answers were missed.
+    pub careful: Duration,
     /// The most moves of an address within [`Self::moves_within`]: one less than what fabrics call a duplicate.
     pub moves_most: usize,
     /// The most moves after which one that could wait is still made.
@@ -70,6 +80,7 @@ impl Default for Timing {
             look_every: Duration::from_millis(20),
             look_count: 3,
             tie: Duration::from_millis(250),
+            turn: Duration::from_secs(2),
             hold_down: Duration::from_secs(5),
             hold_down_most: Duration::from_secs(600),
             damping: Duration::from_secs(60),
@@ -85,6 +96,10 @@ impl Default for Timing {
             stranger: Duration::from_secs(10),
             cold_start: Duration::from_millis(200),
             proxy_patience: Duration::from_secs(5),
+            question: Duration::from_micros(100),
+            question_careful: Duration::from_millis(2),
+            question_burst: 32,
+            careful: Duration::from_secs(10),
             moves_most: 4,
             moves_planned: 2,
             moves_within: Duration::from_secs(180),

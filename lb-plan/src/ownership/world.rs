@@ -9,6 +9,7 @@ use super::{
     input::Reading,
     output::Rate,
     own::Own,
+    questions::Questions,
     rules::{Rule, Rules},
     timing::Timing,
 };
@@ -27,6 +28,7 @@ pub(super) struct World {
     pub(super) timing: Timing,
     pub(super) rules: Rules,
     pub(super) own: Own,
+    pub(super) questions: Questions,
     nodes: Vec<Known>,
     by_name: BTreeMap<String, NodeIx>,
     segments: BTreeMap<SegmentId, Segment>,
@@ -116,6 +118,7 @@ impl World {
             timing,
             rules,
             own: Own::default(),
+            questions: Questions::default(),
             nodes: Vec::new(),
             by_name: BTreeMap::new(),
             segments: BTreeMap::new(),

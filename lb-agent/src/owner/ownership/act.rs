@@ -34,6 +34,11 @@ impl Owner {
                         self.deciding.stopwatch.took(now, key, why);
                     }
                     self.set_entry(stands, key, Action::Answer);
+                    if self.deciding.machine.is_firm(key)
+                        && let Err(error) = self.tables.stand(key)
+                    {
+                        self.report(vec![error]);
+                    }
                 }
                 Output::Suppress { key } => {
                     self.deciding.stopwatch.lost(key);
@@ -50,6 +55,11 @@ impl Owner {
                     }
                 }
                 Output::Announce { key, copies: Copies::One } => self.announce_once(key),
+                Output::Announce { key, copies: Copies::Refresh } => {
+                    if let Some(target) = self.target(key) {
+                        self.schedule.once(target);
+                    }
+                }
                 Output::Hush { key } => self.stop_announcing(key),
                 Output::Probe { key, to } => self.probe(key, to),
                 Output::Reflect(_) => {}
@@ -188,15 +198,18 @@ impl Owner {
             }
             Err(error) => return self.report(vec![error]),
         }
+        // Before it is sent: what crosses it is judged by the entry.
+        if self.deciding.machine.claims(key)
+            && let Err(error) = self.tables.claimed(key, self.deciding.machine.is_firm(key))
+        {
+            return self.report(vec![error]);
+        }
         match self.announcer.send(station, target.address) {
             Ok(()) => {
                 self.seen.counters.announcements += 1;
                 let now = clock::monotonic();
                 self.deciding.stopwatch.announced(now, key);
                 self.deciding.machine.announced(now, key);
-                if let Err(error) = self.tables.claimed(key) {
-                    self.report(vec![error]);
-                }
             }
             // Repeats make up for a full queue; a link that went down is in the next event.
             Err(error) => {

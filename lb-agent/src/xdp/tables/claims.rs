@@ -4,18 +4,43 @@ use std::time::Duration;
 
 use anyhow::Context;
 use aya::maps::MapError;
-use lb_common::abi::{Entry, Reflector, SegmentId};
+use lb_common::{
+    abi::{Entry, Reflector, SegmentId},
+    lease::Nanos,
+};
 use lb_plan::agent::{Action, EntryKey};
 
-use super::{Tables, keep_from_now};
+use super::{KEEP, Tables, from_now};
+
+/// For how long a claim is kept that has not been announced yet: 10,000 take a second.
+const TURN: Nanos = 2_000_000_000;
+
+/// What the map says of the entries that stand as answered.
+#[derive(Debug, Default)]
+pub(crate) struct Yields {
+    /// These gave way.
+    pub(crate) yielded: Vec<EntryKey>,
+    /// Of these it is not known.
+    pub(crate) failed: Vec<(EntryKey, anyhow::Error)>,
+}
 
 impl Tables {
     /// The claim of an address is announced only now, later than it was written: it stands against a simultaneous one from
     /// here on. Does not make an entry answer that gave way meanwhile.
-    pub(crate) fn claimed(&mut self, key: EntryKey) -> anyhow::Result<()> {
+    pub(crate) fn claimed(&mut self, key: EntryKey, firm: bool) -> anyhow::Result<()> {
+        self.keep(key, KEEP, firm)
+    }
+
+    /// The address was taken from a node that holds it, and its claim will be announced in its turn: until then, and a
+    /// moment longer, what is heard from there is from before.
+    pub(crate) fn stand(&mut self, key: EntryKey) -> anyhow::Result<()> {
+        self.keep(key, TURN, true)
+    }
+
+    fn keep(&mut self, key: EntryKey, time: Nanos, firm: bool) -> anyhow::Result<()> {
         match self.entries.get(&key).copied() {
             Some(entry) if self.counts(&entry) == Action::Answer => {
-                self.write_entry(key, Entry { keep_until: keep_from_now(), ..entry })
+                self.write_entry(key, Entry { keep_until: from_now(time), firm: firm.into(), ..entry })
             }
             _ => Ok(()),
         }
@@ -49,15 +74,17 @@ impl Tables {
         }
     }
 
-    /// Every address that stands as answered and that the program gave away: for an agent that may have missed an event.
-    pub(crate) fn yields(&self) -> anyhow::Result<Vec<EntryKey>> {
-        let mut yields = Vec::new();
+    /// Every address that stands as answered and that the program gave away, whatever events have told.
+    pub(crate) fn yields(&self) -> Yields {
+        let mut yields = Yields::default();
         for key in self.entries.keys() {
-            if self.has_yielded(*key)? {
-                yields.push(*key);
+            match self.has_yielded(*key) {
+                Ok(true) => yields.yielded.push(*key),
+                Ok(false) => {}
+                Err(error) => yields.failed.push((*key, error)),
             }
         }
-        Ok(yields)
+        yields
     }
 
     /// When a peer last said that this node's answers reach it on a segment, on the clock of [`crate::clock::monotonic`]: the

@@ -89,3 +89,30 @@ fn retain_ends_what_waits_and_what_repeats() {
 
     assert_eq!((schedule.next(), schedule.len()), (None, 0));
 }
+
+#[test]
+fn refresh_is_one_copy_at_the_rate_of_repeats_and_none_beside_a_series() {
+    let mut schedule = Schedule::default();
+    let start = Duration::from_secs(100);
+    (0..2_000).for_each(|number| schedule.once(target(number)));
+    schedule.once(target(0));
+    schedule.start(target(1));
+
+    let sent = run(&mut schedule, start);
+
+    assert_eq!(sent.iter().filter(|(_, sent)| *sent == target(0)).count(), 1);
+    assert_eq!(sent.iter().filter(|(_, sent)| *sent == target(1)).count(), 8, "its series, and nothing else");
+    let within = sent.iter().filter(|(at, _)| *at < start + Duration::from_secs(1)).count();
+    assert!((900..=1_020).contains(&within), "{within} in the first second");
+    assert!(schedule.is_empty());
+}
+
+#[test]
+fn refresh_of_what_is_not_held_any_more_is_not_sent() {
+    let mut schedule = Schedule::default();
+    schedule.once(target(1));
+    schedule.once(target(2));
+    schedule.stop(target(1));
+
+    assert_eq!(schedule.poll(Duration::from_secs(100)), [target(2)]);
+}

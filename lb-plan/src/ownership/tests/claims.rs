@@ -47,7 +47,10 @@ fn of_two_simultaneous_claims_the_lower_mac_keeps_with_a_higher_generation_and_t
 
 #[test]
 fn claim_counts_from_its_first_copy_however_late_that_goes_out() {
-    let mut node = holder("a", &["a", "b"]);
+    let mut node = Node1::ready("a");
+    node.busy = true;
+    node.rank(1, &["a", "b"]);
+    node.pass(ms(500));
     node.machine.announced(node.now, key(1));
     node.now += ms(200);
     node.machine.announced(node.now, key(1));
@@ -179,7 +182,7 @@ fn holder_asks_when_a_node_above_turns_up_before_it_announces() {
     let outputs = node.pass(ms(300));
     let of_note = |output: &&Output| matches!(output, Output::Probe { .. } | Output::Announce { .. });
     let order: Vec<&Output> = outputs.iter().filter(of_note).collect();
-    assert!(matches!(order[..], [Output::Probe { .. }, Output::Announce { copies: Copies::One, .. }]), "{order:?}");
+    assert!(matches!(order[..], [Output::Probe { .. }, Output::Announce { copies: Copies::Refresh, .. }]), "{order:?}");
     assert!(node.holds(1), "nobody else answered, and nobody else claimed");
 }
 
@@ -236,4 +239,76 @@ fn node_that_drains_gives_way_to_every_claim_however_short_ago_it_claimed() {
     node.poll();
 
     assert_eq!(node.holding(1), Err(WhyNot::Draining));
+}
+
+/// `a` has heard `b`, which ranks below, hold the address, and takes it back.
+fn taken_from_below(name: &str, below: &str) -> Node1 {
+    let mut node = Node1::ready(name);
+    node.busy = true;
+    node.session(below, Reading::Up);
+    node.rank(1, &[name, below]);
+    node.poll();
+    node.sight(below, 1, Says::Answer);
+    node.pass(ms(300));
+    assert_eq!(node.holding(1), Ok(Why::Failback));
+    node
+}
+
+#[test]
+fn announcement_of_the_holder_below_that_crosses_the_claim_does_not_take_the_address_back() {
+    // `b` has the lower MAC, and has announced what it holds before it heard of the take.
+    let mut node = taken_from_below("c", "b");
+    node.machine.announced(node.now, key(1));
+
+    node.claim("b", 1);
+
+    let outputs = node.poll();
+    assert!(node.holds(1));
+    assert!(outputs.contains(&Output::Announce { key: key(1), copies: Copies::One }), "{outputs:?}");
+    node.now += ms(251);
+    node.claim("b", 1);
+    assert!(!node.holds(1), "by now it has heard");
+}
+
+#[test]
+fn claim_that_waits_for_its_turn_stands_against_the_holder_below_that_cannot_have_heard_it() {
+    let mut node = taken_from_below("c", "b");
+    node.pass(ms(400));
+
+    node.claim("b", 1);
+
+    assert!(node.holds(1));
+    node.pass_answered(Duration::from_secs(2), |_| None);
+    node.claim("b", 1);
+    assert!(!node.holds(1), "not for ever, whatever becomes of the announcement");
+}
+
+#[test]
+fn claim_of_a_node_above_is_given_way_to_whomever_the_address_was_taken_from() {
+    let mut node = Node1::ready("c");
+    node.session("b", Reading::Up);
+    node.session("a", Reading::AdminDown);
+    node.rank(1, &["a", "c", "b"]);
+    node.poll();
+    node.sight("b", 1, Says::Answer);
+    node.poll();
+    assert!(node.holds(1));
+
+    node.claim("a", 1);
+
+    assert!(!node.holds(1));
+}
+
+#[test]
+fn only_the_first_copy_of_a_series_and_who_objects_claim() {
+    let mut node = Node1::ready("a");
+    node.busy = true;
+    node.rank(1, &["a", "b"]);
+    node.pass(ms(70));
+    assert!(node.machine.claims(key(1)));
+    node.machine.announced(node.now, key(1));
+
+    assert!(!node.machine.claims(key(1)), "repeats and refreshes only keep caches fresh");
+    node.pass_answered(ms(310), |_| Some("b"));
+    assert!(node.machine.claims(key(1)), "it says once more that the address is its own");
 }

@@ -215,7 +215,7 @@ impl Agent {
                 Output::Announce { key, copies: Copies::Series } => {
                     self.copies.extend(SERIES.map(|after| (now + ms(after), number(key))));
                 }
-                Output::Announce { key, copies: Copies::One } => self.copies.push((now, number(key))),
+                Output::Announce { key, copies: Copies::One | Copies::Refresh } => self.copies.push((now, number(key))),
                 Output::Hush { key } => self.copies.retain(|(_, address)| *address != number(key)),
                 Output::Probe { key, to } => frames.push(Frame::Probe { address: number(key), from: self.me, to }),
                 Output::Reflect(reflects) => kernel.set_reflect(reflects),
