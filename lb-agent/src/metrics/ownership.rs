@@ -137,6 +137,7 @@ mod tests {
         let view = View {
             ownership: Arc::new(counters),
             peers: Arc::new([((2, "b".to_owned()), Reading::Down)].into()),
+            waits: Arc::new([(WhyNot::NodeAbove, 12)].into()),
             detection,
             ..View::default()
         };
@@ -147,6 +148,7 @@ mod tests {
             "herald_agent_takes_total{why=\"Silent\"} 3",
             "herald_agent_losses_total{why=\"Claimed\"} 1",
             "herald_agent_losses_total{why=\"LinkDown\"} 2",
+            "herald_agent_waiting_addresses{why=\"NodeAbove\"} 12",
             "herald_agent_claims_heard_total 4",
             "herald_agent_claims_withstood_total 5",
             "herald_agent_duplicates_total 6",
