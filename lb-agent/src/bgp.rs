@@ -33,6 +33,7 @@ use std::{io, sync::Arc, thread, time::Duration};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub(crate) use self::peer::chain;
 pub use self::{
     endpoint::{Authentication, Endpoint, Hops, PORT, Password, PasswordError, Remote},
     metrics::SpeakerMetrics,

@@ -8,17 +8,22 @@
 mod inputs;
 mod secrets;
 mod sessions;
+mod statuses;
 
 use std::{collections::BTreeSet, sync::Arc, thread, time::Duration};
 
 use anyhow::Context;
+use k8s_openapi::api::core::v1::Node;
 use lb_api::node::BgpSession;
-use lb_plan::bgp::{Planner, Problem};
+use lb_plan::bgp::{Planner, Problem, Told};
 use lb_store::Store;
 use tokio::sync::{oneshot, watch};
 
-use self::inputs::Inputs;
 pub(crate) use self::sessions::sessions;
+use self::{
+    inputs::Inputs,
+    statuses::{Report, Statuses},
+};
 use crate::{
     args::{Bgp, Run},
     bgp::{Leave, Speaker, SpeakerMetrics, SpeakerStatus, Translator},
@@ -52,13 +57,26 @@ impl Routing {
         let metrics = Some(SpeakerMetrics::new(&speaker).context("describe the metrics of BGP")?);
         let inputs = Inputs::new(store, args);
         let translator = Translator::new(args.node.clone());
+        let (report, reports) = watch::channel(None);
+        let statuses = Statuses::new(store, args);
+        let (cleared, clear_args) = (store.clone(), args.clone());
         let spawned = thread::Builder::new().name("bgp-plan".to_owned()).spawn(move || {
             runtime.block_on(async {
+                let writing = statuses.map(|statuses| tokio::spawn(statuses.run(reports)));
+                let shown = Shown { problems: published, report };
                 let how = tokio::select! {
                     how = leaving => how.unwrap_or(Leave::Restart),
-                    never = follow(inputs, translator, &speaker, &published) => match never {},
+                    never = follow(inputs, translator, &speaker, &shown) => match never {},
                 };
+                if let Some(writing) = writing {
+                    writing.abort();
+                }
+                let stays = how == Leave::Restart;
                 speaker.leave(how).await;
+                if !stays {
+                    // Whoever waits has a limit.
+                    statuses::clear(&cleared, &clear_args).await;
+                }
             });
             // Its end is the answer.
             drop(done);
@@ -93,12 +111,18 @@ impl Routing {
     }
 }
 
+/// Where a plan is shown.
+struct Shown {
+    problems: watch::Sender<Arc<Vec<Problem>>>,
+    report: watch::Sender<Option<Report>>,
+}
+
 /// Plans on every change, for ever. When the store has stopped, the last plan stays.
 async fn follow(
     mut inputs: Inputs,
     mut translator: Translator,
     speaker: &Speaker,
-    published: &watch::Sender<Arc<Vec<Problem>>>,
+    shown: &Shown,
 ) -> std::convert::Infallible {
     let mut planner = Planner::new();
     let mut told = BTreeSet::new();
@@ -113,7 +137,8 @@ async fn follow(
         speaker.apply(Arc::new(wanted));
         let problems: Vec<Problem> = plan.problems.iter().cloned().chain(refused).collect();
         report(&mut told, &problems);
-        published.send_if_modified(|shown| {
+        shown.report(&plan.services, snapshot.node_object.as_ref());
+        shown.problems.send_if_modified(|shown| {
             let is_news = **shown != problems;
             if is_news {
                 *shown = Arc::new(problems);
@@ -124,6 +149,17 @@ async fn follow(
             tracing::error!("{:#}", anyhow::Error::new(error).context("follow the objects of BGP"));
             return std::future::pending().await;
         }
+    }
+}
+
+impl Shown {
+    /// What a plan tells peers, if it is another than before.
+    fn report(&self, told: &Arc<Told>, node: Option<&Arc<Node>>) {
+        self.report.send_if_modified(|shown| {
+            let is_news = shown.as_ref().is_none_or(|shown| !Arc::ptr_eq(&shown.told, told));
+            *shown = Some(Report { told: Arc::clone(told), node: node.map(Arc::clone) });
+            is_news
+        });
     }
 }
 

@@ -5,6 +5,9 @@
 /// The group of Herald's own kinds and annotations. One constant, additive only.
 pub const GROUP: &str = "lb.herald.dev";
 
+/// The Role and the RoleBinding, in each namespace of one, that let agents read the Secrets which BGP needs.
+pub const BGP_SECRETS: &str = "herald-bgp-secrets";
+
 /// Annotations on a user's Service.
 pub mod annotation {
     /// How many addresses the Service gets: a decimal number of at least 1, or `auto` (one per eligible node).
@@ -36,6 +39,16 @@ pub mod l2_annotation {
     pub const FAILBACK: &str = "lb.herald.dev/failback";
     /// What a holder does about a station that is no node and uses the address: `defend` (unset too) or `retreat`.
     pub const CONFLICT: &str = "lb.herald.dev/conflict";
+}
+
+/// Labels of a `ServiceBGPStatus`, which are MetalLB's.
+pub mod bgp_status {
+    /// The node that announces.
+    pub const NODE: &str = "metallb.io/node";
+    /// The Service's name.
+    pub const SERVICE_NAME: &str = "metallb.io/service-name";
+    /// The Service's namespace.
+    pub const SERVICE_NAMESPACE: &str = "metallb.io/service-namespace";
 }
 
 /// Annotations on a BGPPeer or a BFDProfile, for what MetalLB's schema has no field.

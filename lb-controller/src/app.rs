@@ -3,7 +3,7 @@
 use std::{convert::Infallible, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
-use lb_store::{Store, Writer};
+use lb_store::{Stopped, Store, Writer};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -11,7 +11,9 @@ use tokio::{
 use tracing::{error, info};
 
 use crate::{
-    Args, admin, heap,
+    Args, Sources, admin,
+    grants::Grants,
+    heap,
     holders::Holders,
     leader::{Campaign, Leadership},
     metrics::Metrics,
@@ -50,12 +52,14 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     let admin = admin::serve(listener, view, metrics.registry.clone(), leadership.clone());
     let webhook = serve_webhook(args, &store, &metrics, &leadership).await?;
     let holders = keep_holders(args, &store, &leadership);
+    let grants = keep_grants(args, &store, &leadership);
     let passes = Passes::new(store, metrics, show, args.quarantine, args.configuration(), leadership).run(stop);
     let ended = tokio::select! {
         ended = admin => ended,
         ended = webhook => ended,
         ended = passes => ended.context("follow the objects"),
         ended = holders => ended,
+        ended = grants => ended.context("follow the objects of BGP"),
         never = campaign(&mut election) => match never {},
     };
     // Nothing writes any more: the next leader need not wait.
@@ -118,6 +122,23 @@ async fn serve_webhook(
             never = keeper.run() => match never {},
         }
     })
+}
+
+/// Keeps the Roles by which agents read passwords until the process ends. Beside MetalLB no agent speaks BGP, and files
+/// have no Roles.
+fn keep_grants(
+    args: &Args,
+    store: &Store,
+    leadership: &Leadership,
+) -> impl Future<Output = Result<(), Stopped>> + use<> {
+    let wanted = matches!(store, Store::Server(_)) && args.sources == Sources::All;
+    let grants = wanted.then(|| Grants::new(store, args.config_namespace.clone(), args.reader(), leadership.clone()));
+    async {
+        match grants {
+            Some(grants) => grants.run().await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 async fn campaign(election: &mut Option<Campaign>) -> Infallible {

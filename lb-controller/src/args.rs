@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use jiff::SignedDuration;
-use lb_plan::{controller::Configuration, election::Timing};
+use lb_plan::{bgp::Account, controller::Configuration, election::Timing};
 use lb_store::{Key, Place};
 
 use crate::webhook::Settings;
@@ -37,6 +37,9 @@ pub struct Args {
     /// Unset: only those without one.
     #[arg(long, env = "HERALD_LB_CLASS")]
     pub lb_class: Option<String>,
+    /// The ServiceAccount of the agents, in the namespace of the controller: it may read the passwords of BGP peers.
+    #[arg(long, env = "HERALD_AGENT_ACCOUNT", default_value = "herald-agent")]
+    pub agent_account: String,
     /// Which of several replicas writes.
     #[command(flatten)]
     pub election: ElectionArgs,
@@ -64,6 +67,11 @@ impl Args {
             configuration: WEBHOOK_CONFIGURATION.into(),
             renew_after: self.webhook.webhook_renew_after,
         }
+    }
+
+    /// Who reads the passwords of BGP peers.
+    pub(crate) fn reader(&self) -> Account {
+        Account { namespace: self.election.namespace(), name: self.agent_account.clone() }
     }
 
     /// What decisions depend on. A directory's files are the user's: nothing in them is annotated.

@@ -15,6 +15,7 @@ use std::{
 };
 
 mod configuration;
+mod grants;
 mod listed;
 mod node;
 pub mod peer;
@@ -25,8 +26,10 @@ mod secrets;
 mod service;
 mod snapshot;
 mod sources;
+mod statuses;
 mod table;
 
+pub use grants::{Account, Grant, grants};
 pub use lb_api::bgp::{BfdMethod, BfdSettings, Families, Hops, Password, PeerAs, PeerSettings, Remote, Signing};
 pub use peer::{Bfd, BfdSecret, Peer};
 pub use planner::Planner;
@@ -35,6 +38,7 @@ pub use route::{Attributes, Prefix, Routes};
 pub use secrets::SecretName;
 pub use service::Withheld;
 pub use snapshot::{Deckhouse, SecretContent, Snapshot};
+pub use statuses::{Reporter, StatusStep, Told, statuses};
 
 /// The name of a Service.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -10,6 +10,7 @@ use k8s_openapi::{
     api::{
         core::v1::{Namespace, Node, Secret, Service},
         events::v1::Event,
+        rbac::v1::{Role, RoleBinding},
     },
 };
 use lb_api::{
@@ -28,6 +29,9 @@ use crate::{
 
 /// The field of `events.k8s.io/v1` that names the controller. A core Event spells it `reportingComponent`.
 const OWN_EVENTS: &str = "reportingController=lb.herald.dev";
+
+/// Of everybody's Roles and RoleBindings the controller may see those by which agents read Secrets: [`lb_api::names::BGP_SECRETS`].
+const OWN_ROLES: &str = "metadata.name=herald-bgp-secrets";
 
 /// An object of some kind, checked.
 pub(crate) struct Checked {
@@ -148,8 +152,12 @@ pub(crate) fn all_problems<K: Object>(object: &K) -> Vec<Problem> {
 
 /// Which objects of a kind are followed on an API server, as a field selector; `None` means all.
 pub(crate) fn selector<K: Object>() -> Option<&'static str> {
+    let is = |kind: TypeId| kind == TypeId::of::<K>();
+    if is(TypeId::of::<Role>()) || is(TypeId::of::<RoleBinding>()) {
+        return Some(OWN_ROLES);
+    }
     // Everybody's Events are there. Herald reads its own, so as not to tell a thing twice.
-    (TypeId::of::<K>() == TypeId::of::<Event>()).then_some(OWN_EVENTS)
+    is(TypeId::of::<Event>()).then_some(OWN_EVENTS)
 }
 
 /// The key under which the object is kept.
@@ -291,6 +299,12 @@ mod tests {
             assert_eq!(at, field);
             assert!(message.contains(advice), "{message}");
         }
+    }
+
+    #[test]
+    fn of_roles_only_those_of_herald_are_followed() {
+        assert_eq!(selector::<Role>(), Some(format!("metadata.name={}", lb_api::names::BGP_SECRETS).as_str()));
+        assert_eq!((selector::<RoleBinding>(), selector::<Service>()), (selector::<Role>(), None));
     }
 
     #[test]

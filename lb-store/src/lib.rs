@@ -93,6 +93,15 @@ impl Store {
         }
     }
 
+    /// Follows the objects of one kind that have these labels (`key=value`). A process follows a kind in one way: the first
+    /// call decides. In a directory everything is followed.
+    pub fn reflect_labelled<K: Object>(&self, labels: &str) -> Reflector<K> {
+        match self {
+            Self::Directory(directory) => directory.reflect(),
+            Self::Server(server) => server.reflect_labelled(labels),
+        }
+    }
+
     /// The digest over all users' files as last read; empty where objects are in no files. A listing taken after this call is at least that new, so one who
     /// reads it first and then the listings of several kinds has seen all of those files.
     pub fn digest(&self) -> std::sync::Arc<str> {
@@ -176,6 +185,18 @@ impl Store {
         match self {
             Self::Directory(directory) => directory.get::<K>(key).await,
             Self::Server(server) => server.get::<K>(key).await,
+        }
+    }
+
+    /// Waits until an object is another one than that of `version`, which [`Store::get`] returned: for who may follow no
+    /// other of its kind. `false`: it was not, for half a minute.
+    ///
+    /// # Errors
+    /// When the server cannot be asked. In a directory everything can be followed: this waits for ever.
+    pub async fn changed<K: Object>(&self, key: &Key, version: &str) -> Result<bool, GetError> {
+        match self {
+            Self::Directory(_) => std::future::pending().await,
+            Self::Server(server) => server.changed::<K>(key, version).await,
         }
     }
 }

@@ -32,6 +32,7 @@ mod ended;
 mod follow;
 mod guarded;
 mod mirror;
+mod one;
 mod ops;
 mod patch;
 mod read;
@@ -118,7 +119,12 @@ impl Server {
 
     pub(crate) fn reflect<K: Object>(&self) -> Reflector<K> {
         let store: Arc<dyn Any + Send + Sync> = Arc::<Inner>::clone(&self.inner);
-        Reflector::new(self.mirror::<K>().subscribe(), store)
+        Reflector::new(self.mirror::<K>(None).subscribe(), store)
+    }
+
+    pub(crate) fn reflect_labelled<K: Object>(&self, labels: &str) -> Reflector<K> {
+        let store: Arc<dyn Any + Send + Sync> = Arc::<Inner>::clone(&self.inner);
+        Reflector::new(self.mirror::<K>(Some(labels)).subscribe(), store)
     }
 
     pub(crate) fn rejections(&self) -> watch::Receiver<Arc<Vec<Rejection>>> {
@@ -150,8 +156,13 @@ impl Server {
         self.run(async move { writing.get(&key).await }).await?
     }
 
+    pub(crate) async fn changed<K: Object>(&self, key: &Key, version: &str) -> Result<bool, GetError> {
+        let (client, key, version) = (self.inner.client.clone(), key.clone(), version.to_owned());
+        self.run(async move { one::changed::<K>(client, &key, &version).await }).await?
+    }
+
     pub(crate) async fn confirm<K: Object>(&self) -> Result<(), GetError> {
-        let reading = Reading::new(self.inner.client.clone(), self.mirror::<K>());
+        let reading = Reading::new(self.inner.client.clone(), self.mirror::<K>(None));
         self.run(reading.confirm()).await?
     }
 
@@ -170,15 +181,16 @@ impl Server {
         mirrors.get(&TypeId::of::<K>()).and_then(|mirror| mirror.downcast_ref()).cloned()
     }
 
-    /// The mirror of a kind, which is followed from now on.
-    fn mirror<K: Object>(&self) -> Arc<Mirror<K>> {
+    /// The mirror of a kind, which is followed from now on; of the objects with these labels, if it is the first call.
+    fn mirror<K: Object>(&self, labels: Option<&str>) -> Arc<Mirror<K>> {
         let mut mirrors = self.inner.mirrors.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(mirror) = mirrors.get(&TypeId::of::<K>()).and_then(|mirror| mirror.downcast_ref()) {
             return Arc::clone(mirror);
         }
         let mirror = Arc::new(Mirror::<K>::new(Arc::clone(&self.inner.troubles)));
         mirrors.insert(TypeId::of::<K>(), Box::new(Arc::clone(&mirror)));
-        self.inner.handle.spawn(follow::follow(self.inner.client.clone(), Arc::clone(&mirror)));
+        let labels = labels.map(str::to_owned);
+        self.inner.handle.spawn(follow::follow(self.inner.client.clone(), Arc::clone(&mirror), labels));
         mirror
     }
 }

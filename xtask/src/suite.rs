@@ -119,7 +119,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<Passed> {
     if suites.iter().any(|suite| suite.is_root()) {
         setup::lab(workspace)?;
     }
-    if suites.contains(&Suite::Bgp) {
+    if suites.contains(&Suite::Bgp) || suites.contains(&Suite::Kube) {
         setup::bgp(workspace)?;
     }
     let programs = if suites.contains(&Suite::Kube) { Some(setup::kube(workspace, None)?) } else { None };
@@ -135,6 +135,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<Passed> {
 
 /// Runs the kube suite against a version of Kubernetes.
 pub(crate) fn kube(workspace: &Workspace, version: Option<&str>, more: &[String]) -> Result<Passed> {
+    setup::bgp(workspace)?;
     let programs = setup::kube(workspace, version)?;
     let built = build(workspace)?;
     conclude(vec![one(workspace, Suite::Kube, &built, Some(&programs), more)?])

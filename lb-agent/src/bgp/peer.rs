@@ -341,7 +341,7 @@ fn ends(stream: &TcpStream) -> Result<(SocketAddr, SocketAddr), String> {
 }
 
 /// An error with its causes, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

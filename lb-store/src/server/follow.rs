@@ -33,11 +33,14 @@ const LAST: Duration = Duration::from_secs(10);
 /// Events taken before followers are shown the result.
 const BATCH: usize = 1024;
 
-pub(crate) async fn follow<K: Object>(client: Client, mirror: Arc<Mirror<K>>) {
+pub(crate) async fn follow<K: Object>(client: Client, mirror: Arc<Mirror<K>>, labels: Option<String>) {
     let api: Api<Guarded<K>> = Api::all(client.clone());
     let mut config = Config::default().timeout(WATCH);
     if let Some(selector) = kind::selector::<K>() {
         config = config.fields(selector);
+    }
+    if let Some(labels) = &labels {
+        config = config.labels(labels);
     }
     let patience = Patience::default();
     let answered = Arc::clone(&patience.answered);
