@@ -23,7 +23,7 @@ pub(crate) struct BenchArgs {
     /// Writes the figures to this file, too.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// How many Services; of `kube` only.
+    /// How many Services; of `bgp` and `kube` only.
     #[arg(long, value_name = "NUMBER")]
     services: Option<usize>,
     /// Further arguments of the program, after `--`.
@@ -42,6 +42,8 @@ enum Bench {
     Plan,
     /// How long an address goes unanswered when its holder fails or is to go, over many runs.
     Failover,
+    /// BGP: traffic back after a node's death, from a write to the router, many prefixes.
+    Bgp,
     /// Controller and agent on a real API server with `--services` Services.
     Kube,
 }
@@ -54,6 +56,7 @@ impl Bench {
             Self::Agent => "bench-agent",
             Self::Plan => "plan-bench",
             Self::Failover => "bench-failover",
+            Self::Bgp => "bench-bgp",
             Self::Kube => "bench-kube",
         }
     }
@@ -125,15 +128,18 @@ pub(crate) fn bench(workspace: &Workspace, args: &BenchArgs) -> Result<Passed> {
         arguments.extend(["--json".into(), json.to_str().context("the path of --json is not UTF-8")?.into()]);
     }
     if let Some(services) = args.services {
-        if args.what != Bench::Kube {
-            bail!("--services is for `bench kube`");
+        if !matches!(args.what, Bench::Bgp | Bench::Kube) {
+            bail!("--services is for `bench bgp` and `bench kube`");
         }
         arguments.extend(["--services".into(), services.to_string()]);
     }
-    if matches!(args.what, Bench::Agent | Bench::Failover | Bench::Kube) {
+    if matches!(args.what, Bench::Agent | Bench::Failover | Bench::Bgp | Bench::Kube) {
         process::run(daemons(workspace).arg("--release"))?;
     }
-    if args.what == Bench::Kube {
+    if args.what == Bench::Bgp {
+        setup::bgp(workspace)?;
+    }
+    if matches!(args.what, Bench::Bgp | Bench::Kube) {
         let programs = setup::kube(workspace, None)?;
         let built = build(workspace, args.what.program(), &["--release"])?;
         // sudo may clear the environment, so the variable goes on the command line.

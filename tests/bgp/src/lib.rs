@@ -3,6 +3,7 @@
 //! Everything is asserted from the router's view: what it says of the session and of the routes is what counts.
 
 pub mod bird;
+pub mod ear;
 pub mod ecmp;
 pub mod frr;
 pub mod gobgp;

@@ -1,5 +1,6 @@
 //! From manifests to a router's table: controller and agents as they are shipped, and FRR.
 
+mod changes;
 mod ecmp;
 
 use std::time::Duration;
