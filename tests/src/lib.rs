@@ -12,7 +12,7 @@ pub mod http;
 pub mod lab;
 pub mod mac;
 pub mod need;
-mod packet_socket;
+pub mod packet_socket;
 mod random;
 pub mod responder;
 pub mod wait;

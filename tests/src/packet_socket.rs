@@ -19,26 +19,26 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 /// Room for every frame of one second at many times the rate that is asked for.
 const RECEIVE_BUFFER: usize = 16 << 20;
 /// Long enough for every frame that is looked at; the rest of a longer one is cut off.
-pub(crate) const FRAME: usize = 256;
+pub const FRAME: usize = 256;
 
 /// A bound socket that does not block.
 #[derive(Debug)]
-pub(crate) struct PacketSocket {
+pub struct PacketSocket {
     socket: Socket,
 }
 
 /// A frame that came in.
 #[derive(Debug)]
-pub(crate) struct Received {
+pub struct Received {
     /// Bytes in the caller's buffer.
-    pub(crate) length: usize,
+    pub length: usize,
     /// When the kernel got it, in wall-clock time since 1970.
-    pub(crate) at: Duration,
+    pub at: Duration,
 }
 
 impl PacketSocket {
     /// Opens a socket for one EtherType on `interface`.
-    pub(crate) fn open(interface: &str, ethertype: u16) -> anyhow::Result<Self> {
+    pub fn open(interface: &str, ethertype: u16) -> anyhow::Result<Self> {
         let index = index_of(interface)?;
         let protocol = ethertype.to_be();
         let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(i32::from(protocol))))
@@ -52,12 +52,12 @@ impl PacketSocket {
     }
 
     /// Sends one frame.
-    pub(crate) fn send(&self, frame: &[u8]) -> io::Result<()> {
+    pub fn send(&self, frame: &[u8]) -> io::Result<()> {
         self.socket.send(frame).map(drop)
     }
 
     /// Takes one frame, `None` if there is none.
-    pub(crate) fn receive(&self, frame: &mut [u8; FRAME]) -> anyhow::Result<Option<Received>> {
+    pub fn receive(&self, frame: &mut [u8; FRAME]) -> anyhow::Result<Option<Received>> {
         let mut control = nix::cmsg_space!(TimeSpec);
         let mut parts = [io::IoSliceMut::new(frame)];
         let fd = self.socket.as_raw_fd();
@@ -73,7 +73,7 @@ impl PacketSocket {
     }
 
     /// Frames that the kernel dropped for want of room since the last call.
-    pub(crate) fn drops(&self) -> anyhow::Result<u32> {
+    pub fn drops(&self) -> anyhow::Result<u32> {
         let mut statistics = libc::tpacket_stats { tp_packets: 0, tp_drops: 0 };
         let mut length = libc::socklen_t::try_from(size_of_val(&statistics))?;
         // SAFETY: the pointers are to a value of the option's type and to its length, both alive during the call.
@@ -98,7 +98,7 @@ impl AsFd for PacketSocket {
 }
 
 /// The wall clock, which stamps of frames are in.
-pub(crate) fn wall_clock() -> anyhow::Result<Duration> {
+pub fn wall_clock() -> anyhow::Result<Duration> {
     Ok(nix::time::clock_gettime(nix::time::ClockId::CLOCK_REALTIME)?.into())
 }
 

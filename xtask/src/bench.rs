@@ -106,6 +106,12 @@ enum Soak {
     Frames,
     /// 10,000,000 random and mutated messages through the BGP speaker.
     Bgp,
+    /// A BFD session of 3 × 50 ms with FRR: ten minutes with all processors busy, then 100 silences.
+    Bfd {
+        /// Arguments of the program: minutes, silences.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        more: Vec<String>,
+    },
     /// The kube suite against another version of Kubernetes; ten minutes at rest; 10,000 operations of two controllers.
     Kube {
         /// Which, as `1.33`; without one the newest.
@@ -173,6 +179,10 @@ pub(crate) fn soak(workspace: &Workspace, args: &SoakArgs) -> Result<Passed> {
         Soak::Bgp => {
             suite::run_alone(workspace, "lb-bgp", "streams", &[("HERALD_BGP_MESSAGES", "10000000".into())])?;
             Ok(Passed::Whole)
+        }
+        Soak::Bfd { more } => {
+            setup::bgp(workspace)?;
+            run(workspace, "soak-bfd", more)
         }
         Soak::Kube { version, more } => {
             let passed = suite::kube(workspace, version.as_deref(), more)?;
