@@ -8,6 +8,7 @@
 
 mod clock;
 mod follower;
+mod memory;
 mod receiver;
 mod sender;
 mod thread;

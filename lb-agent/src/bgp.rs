@@ -29,7 +29,7 @@ mod supervisor;
 mod translate;
 mod wanted;
 
-use std::{io, sync::Arc, thread, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -73,7 +73,15 @@ impl Speaker {
     /// # Errors
     /// When a thread or its means to wait cannot be made.
     pub fn start() -> io::Result<Self> {
-        let bfd = Bfd::start()?;
+        Self::start_with(None)
+    }
+
+    /// The same, with a directory by which sessions of BFD go on in the next process.
+    ///
+    /// # Errors
+    /// When a thread or its means to wait cannot be made.
+    pub fn start_with(memory: Option<PathBuf>) -> io::Result<Self> {
+        let bfd = Bfd::start(memory)?;
         let (wanted, changes) = watch::channel(Arc::new(Wanted::default()));
         let (leave, leaving) = mpsc::channel(1);
         let (board, status) = Board::new();

@@ -48,7 +48,7 @@ impl Routing {
         if args.bgp == Bgp::Off {
             return Ok(None);
         }
-        let speaker = Speaker::start().context("start the BGP speaker")?;
+        let speaker = Speaker::start_with(Some(args.places.run_dir.clone())).context("start the BGP speaker")?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;
         let (leave, leaving) = oneshot::channel();
         let (done, left) = oneshot::channel();

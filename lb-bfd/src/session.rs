@@ -31,6 +31,7 @@ use crate::{auth::Authenticator, jitter::Jitter};
 
 mod config;
 mod receive;
+mod resume;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     io::{self, Write as _},
     os::unix::net::UnixStream,
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -16,6 +17,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::{
     Path, SessionStatus, Wanted,
+    memory::Memory,
     thread::{Command, Thread},
 };
 
@@ -48,17 +50,18 @@ impl Line {
 }
 
 impl Bfd {
-    /// Starts the thread, in the network namespace of the caller.
+    /// Starts the thread, in the network namespace of the caller. `memory`: a directory by which sessions go on in the next
+    /// process; without one they begin anew.
     ///
     /// # Errors
     /// When the thread, or what wakes it, cannot be made.
-    pub fn start() -> io::Result<Self> {
+    pub fn start(memory: Option<PathBuf>) -> io::Result<Self> {
         let (waker, woken) = UnixStream::pair()?;
         waker.set_nonblocking(true)?;
         woken.set_nonblocking(true)?;
         let (commands, orders) = mpsc::channel();
         let shown = Shown::default();
-        let thread = Thread::new(orders, woken, Arc::clone(&shown));
+        let thread = Thread::new(orders, woken, Arc::clone(&shown), Memory::open(memory));
         thread::Builder::new().name("bfd".to_owned()).spawn(move || thread.run())?;
         Ok(Self { line: Line { commands, waker: Arc::new(waker) }, next: Arc::default(), shown })
     }

@@ -11,12 +11,13 @@ use std::{
 };
 
 use lb_bfd::session::{self, Config, Session, Verdict, addressee};
-use lb_common::bfd::{State, TTL};
+use lb_common::bfd::{Packet, State, TTL};
 use tokio::sync::{oneshot, watch};
 
 use super::{
     Path, Port, SessionStatus, Wanted, clock,
     follower::Shown,
+    memory::Memory,
     receiver::{Place, Receiver},
     sender::{self, Sender},
 };
@@ -24,6 +25,9 @@ use crate::net::datagram::Datagram;
 
 /// Between two attempts to open a socket that could not be opened.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// The longest that a session waits for the peer to go on with it.
+const LONGEST: Duration = Duration::from_secs(3);
 
 /// What the thread is told.
 #[derive(Debug)]
@@ -42,6 +46,17 @@ struct Monitored {
     followers: BTreeMap<u64, watch::Sender<SessionStatus>>,
     status: SessionStatus,
     shown: watch::Sender<SessionStatus>,
+    /// Set while a session of the process before may go on: nothing is said before the peer is heard.
+    before: Option<Before>,
+}
+
+/// A session of the process before.
+struct Before {
+    /// What it sent last.
+    sent: Packet,
+    config: Config,
+    /// When the peer must have been heard.
+    until: Instant,
 }
 
 pub(super) struct Thread {
@@ -53,11 +68,12 @@ pub(super) struct Thread {
     /// When sockets that could not be opened are tried again.
     again: Option<Instant>,
     shown: Shown,
+    memory: Memory,
     random: RandomState,
 }
 
 impl Thread {
-    pub(super) fn new(commands: mpsc::Receiver<Command>, woken: UnixStream, shown: Shown) -> Self {
+    pub(super) fn new(commands: mpsc::Receiver<Command>, woken: UnixStream, shown: Shown, memory: Memory) -> Self {
         Self {
             commands,
             woken,
@@ -66,6 +82,7 @@ impl Thread {
             receivers: BTreeMap::new(),
             again: None,
             shown,
+            memory,
             random: RandomState::new(),
         }
     }
@@ -85,12 +102,13 @@ impl Thread {
                 monitored.pass(now);
             }
             self.forget(now);
+            self.memory.note(self.sessions.iter().map(|(path, monitored)| (path, monitored.resumable())));
             if let Some(done) = done {
                 // Its end is the answer.
                 drop(done);
                 return;
             }
-            let due = self.sessions.values().filter_map(|monitored| monitored.session.poll_timeout());
+            let due = self.sessions.values().filter_map(Monitored::poll_timeout);
             let until = due.chain(self.again).min();
             let receivers = self.receivers.values().filter_map(|receiver| receiver.as_ref().ok());
             let fds = receivers.map(Receiver::fd).chain([self.woken.as_fd()]);
@@ -138,6 +156,7 @@ impl Thread {
             return self.open();
         }
         let Some(old) = self.remove(path) else { return };
+        self.memory.forget(path);
         let monitored = self.make(path, wanted, old.followers);
         self.insert(path.clone(), monitored);
     }
@@ -152,12 +171,22 @@ impl Thread {
             self.remove(path);
             self.open();
         } else {
+            // Whatever the process before had: it is over.
+            monitored.before = None;
             monitored.session.disable(Instant::now());
         }
     }
 
-    fn make(&self, path: &Path, wanted: Wanted, followers: BTreeMap<u64, watch::Sender<SessionStatus>>) -> Monitored {
-        let local = self.discriminator(path);
+    fn make(
+        &mut self,
+        path: &Path,
+        wanted: Wanted,
+        followers: BTreeMap<u64, watch::Sender<SessionStatus>>,
+    ) -> Monitored {
+        let sent = self.memory.take(path).filter(|_| wanted.authentication.is_none());
+        let old = sent.and_then(|sent| NonZeroU32::new(sent.my_discriminator));
+        let old = old.filter(|number| !self.discriminators.contains_key(number));
+        let local = old.unwrap_or_else(|| self.discriminator(path));
         let seed = self.random.hash_one((path, local, "seed"));
         let mut config = Config::new(local, seed);
         config.role = wanted.role;
@@ -167,8 +196,15 @@ impl Thread {
             config.path = session::Path::MultiHop { min_ttl: wanted.min_ttl };
         }
         let status = SessionStatus::new(path.clone());
+        let now = Instant::now();
+        let before = sent.filter(|_| old.is_some()).map(|sent| {
+            let interval = sent.desired_min_tx.max(sent.required_min_rx);
+            let span = Duration::from_micros(interval.into()) * u32::from(sent.detect_mult);
+            Before { sent, config: config.clone(), until: now + span.min(LONGEST) }
+        });
         Monitored {
-            session: Session::new(config, Instant::now()),
+            before,
+            session: Session::new(config, now),
             wanted,
             local,
             sender: Sender::open(path, seed),
@@ -210,7 +246,10 @@ impl Thread {
         if over.is_empty() {
             return;
         }
-        over.iter().for_each(|path| drop(self.remove(path)));
+        for path in &over {
+            drop(self.remove(path));
+            self.memory.forget(path);
+        }
         self.open();
     }
 
@@ -291,6 +330,7 @@ fn echo(sessions: &mut BTreeMap<Path, Monitored>, place: &Place, datagram: &Data
 
 impl Monitored {
     fn take(&mut self, now: Instant, datagram: &Datagram, payload: &[u8]) {
+        self.resume(now, datagram, payload);
         match self.session.handle_packet(now, datagram.ttl.unwrap_or(0), payload) {
             Ok(()) => self.status.counters.received += 1,
             Err(why) => {
@@ -300,8 +340,41 @@ impl Monitored {
         }
     }
 
+    /// Goes on with the session of the process before, if the peer is heard to.
+    fn resume(&mut self, now: Instant, datagram: &Datagram, payload: &[u8]) {
+        let Some(before) = self.before.take() else { return };
+        let Ok(heard) = Packet::parse(payload) else { return };
+        let is_near = self.status.path.multihop || datagram.ttl == Some(TTL);
+        if is_near && Session::answers(&before.sent, &heard.packet) {
+            self.session = Session::resume(before.config, now, before.sent, heard.packet);
+            self.status.counters.ups += 1;
+            tracing::info!(path = %self.status.path, "BFD session goes on as the process before had it");
+        }
+    }
+
+    /// What the next process could go on with.
+    fn resumable(&self) -> Option<Packet> {
+        match &self.before {
+            Some(before) => Some(before.sent),
+            None => self.session.resumable(),
+        }
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        match &self.before {
+            Some(before) => Some(before.until),
+            None => self.session.poll_timeout(),
+        }
+    }
+
     /// Lets time pass, sends what is due, shows what is new.
     fn pass(&mut self, now: Instant) {
+        if self.before.take_if(|before| before.until <= now).is_some() {
+            tracing::info!(path = %self.status.path, "the peer is not heard to go on with the BFD session of the process before");
+        }
+        if self.before.is_some() {
+            return self.show();
+        }
         self.session.handle_timeout(now);
         while let Some(change) = self.session.poll_change() {
             let status = &mut self.status;

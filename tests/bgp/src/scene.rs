@@ -125,6 +125,12 @@ impl Scene {
     }
 }
 
+/// What the router's BFD has counted of its first peer.
+pub fn bfd_counters(frr: &Frr) -> anyhow::Result<Value> {
+    let peers = frr.json("show bfd peers counters json")?;
+    Ok(peers[0].clone())
+}
+
 /// Nodes; these of them are cordoned, by their numbers from 1.
 pub fn nodes(count: u8, cordoned: &[u8]) -> String {
     let node = |number| {

@@ -125,6 +125,45 @@ fn two_sessions_come_up_within_two_slow_intervals() {
 }
 
 #[test]
+fn a_session_goes_on_in_another_process_and_the_neighbour_notices_nothing() {
+    let timers = Timers::default();
+    let configs = [config(1, timers, Role::Active, None, 1), config(2, timers, Role::Active, None, 2)];
+    let mut pair = Pair::new(configs, Link { delay: ms(1), loss: 0, works: true }, 3);
+    assert_eq!(pair.sides[0].resumable(), None, "it is not up");
+    pair.run(Duration::from_secs(5), are_up).expect("both come up");
+    pair.run(Duration::from_secs(2), |_| false);
+    let sent = pair.sides[0].resumable().expect("it is up and no poll is under way");
+
+    // The process ends without a word, and another one begins half a second later, on the next packet that it hears.
+    pair.links[0].works = false;
+    assert_eq!(pair.run(ms(500), |sides| !are_up(sides)), None);
+    let heard = pair.sides[1].sent.expect("it sends");
+    assert!(Session::answers(&sent, &heard));
+    let slower = Timers { desired_min_tx: micros(400), ..timers };
+    pair.sides[0] = Session::resume(config(1, slower, Role::Active, None, 9), pair.now, sent, heard);
+    pair.links[0].works = true;
+    assert_eq!(pair.sides[0].verdict(), Verdict::Up);
+    assert_eq!(pair.run(Duration::from_secs(20), |sides| !are_up(sides)), None);
+    assert_eq!(pair.sides.each_ref().map(|side| side.diagnostic()), [Diagnostic::NONE; 2]);
+    // What is configured otherwise now is agreed by a poll.
+    assert_eq!(pair.sides[0].transmit_interval(), Some(ms(400)));
+}
+
+#[test]
+fn a_neighbour_that_has_begun_anew_answers_no_old_packet() {
+    let sent = Packet { my_discriminator: LOCAL.get(), your_discriminator: REMOTE, ..from_neighbour(State::Up) };
+    assert!(Session::answers(&sent, &from_neighbour(State::Up)));
+    for other in [
+        from_neighbour(State::Down),
+        from_neighbour(State::AdminDown),
+        Packet { my_discriminator: REMOTE + 1, ..from_neighbour(State::Up) },
+        Packet { your_discriminator: 0, ..from_neighbour(State::Up) },
+    ] {
+        assert!(!Session::answers(&sent, &other), "{other:?}");
+    }
+}
+
+#[test]
 fn a_side_that_is_switched_off_is_no_failure_to_the_other() {
     let timers = Timers::default();
     let configs = [config(1, timers, Role::Active, None, 1), config(2, timers, Role::Active, None, 2)];

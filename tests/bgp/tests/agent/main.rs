@@ -69,6 +69,32 @@ fn an_agent_that_restarts_loses_no_route_and_one_that_is_killed_neither() -> any
 }
 
 #[test]
+fn a_session_of_bfd_goes_on_over_a_crash_of_the_agent() -> anyhow::Result<()> {
+    // Noticed after six seconds: a debug build on a busy machine is not back in less than one.
+    let Some(mut scene) = Scene::start(&Setting { bfd_millis: 2_000, ..Setting::of(1) })? else { return Ok(()) };
+    wait::for_ok(LIMIT, "the session to be up with what was negotiated", || {
+        let peers = scene.frr.bfd().map_err(|error| format!("{error:#}"))?;
+        let fast = |peer: &Value| peer["status"] == "up" && peer["remote-transmit-interval"] == 2_000;
+        if peers.iter().any(fast) { Ok(()) } else { Err(format!("{peers:?}")) }
+    })?;
+    let before = scene::bfd_counters(&scene.frr)?;
+    assert!(before["session-up"].is_u64() && before["session-down"].is_u64(), "{before}");
+    for _ in 0..2 {
+        wait::observe(Duration::from_millis(1_500));
+        scene.agents[0].process().kill()?;
+        scene.start_agent(0)?;
+        wait::until(LIMIT, "the agent to have its session again", || {
+            let metrics = scene.agents[0].metrics();
+            metrics.is_ok_and(|metrics| metrics.sum("metallb_bfd_session_up", &[("peer", "192.0.2.251")]) == Some(1.0))
+        })?;
+    }
+    wait::observe(Duration::from_secs(7));
+    let after = scene::bfd_counters(&scene.frr)?;
+    assert_eq!((&after["session-down"], &after["session-up"]), (&before["session-down"], &before["session-up"]));
+    Ok(())
+}
+
+#[test]
 fn a_bad_peer_says_why_in_the_node_and_the_good_one_is_counted() -> anyhow::Result<()> {
     let Some(scene) = Scene::start(&Setting::of(1))? else { return Ok(()) };
     let observer = scene.manifests.observe()?;
