@@ -130,7 +130,10 @@ mod tests {
 
     #[test]
     fn an_endpoint_serves_by_its_conditions_and_each_node_is_kept_once() {
-        let endpoint = |node: &str, conditions: Value| json!({ "addresses": ["10.0.0.1"], "nodeName": node, "conditions": conditions, "zone": "a" });
+        let endpoint = |node: &str, conditions: Value| {
+            let addresses = json!(["10.0.0.1"]);
+            json!({ "addresses": addresses, "nodeName": node, "conditions": conditions, "zone": "a" })
+        };
         let read = slice(&[
             endpoint("ready", json!({ "ready": true })),
             endpoint("ready", json!({ "ready": true, "serving": true })),

@@ -59,7 +59,7 @@ impl Follower {
             }
             plan.steps.iter().for_each(|step| world.apply(&step.action));
         }
-        panic!("still not settled");
+        panic!("still not settled: {:#?}", self.check(world).steps);
     }
 }
 
