@@ -6,7 +6,6 @@
 //! Must not: decide what a failure means: followers do. Echo packets of the peer are looped back; none are sent.
 //! Spec: RFC 5881 §4 and §5 (one hop: ports, TTL), RFC 5883 §5 (several hops), RFC 5880 §6.8.
 
-mod clock;
 mod follower;
 mod memory;
 mod receiver;

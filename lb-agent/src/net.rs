@@ -7,6 +7,7 @@ pub(crate) mod addresses;
 pub(crate) mod datagram;
 pub(crate) mod events;
 pub(crate) mod links;
+pub(crate) mod poll;
 pub(crate) mod received;
 pub(crate) mod sysctl;
 

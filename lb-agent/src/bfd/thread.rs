@@ -15,13 +15,13 @@ use lb_common::bfd::{Packet, State, TTL};
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    Path, Port, SessionStatus, Wanted, clock,
+    Path, Port, SessionStatus, Wanted,
     follower::Shown,
     memory::Memory,
     receiver::{Place, Receiver},
     sender::{self, Sender},
 };
-use crate::net::datagram::Datagram;
+use crate::net::{datagram::Datagram, poll};
 
 /// Between two attempts to open a socket that could not be opened.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -112,7 +112,7 @@ impl Thread {
             let until = due.chain(self.again).min();
             let receivers = self.receivers.values().filter_map(|receiver| receiver.as_ref().ok());
             let fds = receivers.map(Receiver::fd).chain([self.woken.as_fd()]);
-            if let Err(error) = clock::wait(fds, until) {
+            if let Err(error) = poll::wait(fds, until) {
                 tracing::warn!("wait for BFD packets: {error}");
             }
         }

@@ -11,16 +11,13 @@ use std::{
 };
 
 use lb_bfd::initiator::{Config, Initiator};
-use nix::{
-    poll::{PollFd, PollFlags, ppoll},
-    sys::time::TimeSpec,
-};
 use tokio::sync::watch;
 
 use super::{
     Readings, Target, Wanted, Whom,
     socket::{Place, Prober},
 };
+use crate::net::poll;
 
 /// Between two attempts to open a socket that could not be opened.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -76,8 +73,6 @@ pub(super) fn run(orders: &mpsc::Receiver<Wanted>, mut woken: UnixStream, shown:
         show(&worker, shown);
         if let Err(error) = worker.wait(&mut woken) {
             tracing::warn!(%error, "wait for answers of other nodes");
-            // A wait that always fails must not take the whole core.
-            std::thread::sleep(AGAIN / 100);
         }
     }
 }
@@ -214,15 +209,7 @@ impl Worker {
         let sessions = self.sessions.values().map(|session| session.initiator.poll_timeout());
         let missing = self.sessions.values().any(|session| !self.sockets.contains_key(&session.target.place()));
         let next = sessions.chain(missing.then_some(self.again)).min();
-        let left = next.map(|next| TimeSpec::from_duration(next.saturating_duration_since(Instant::now())));
-        let mut watched: Vec<PollFd<'_>> =
-            self.sockets.values().map(|socket| PollFd::new(socket.as_fd(), PollFlags::POLLIN)).collect();
-        watched.push(PollFd::new(woken.as_fd(), PollFlags::POLLIN));
-        match ppoll(&mut watched, left, None) {
-            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-        drop(watched);
+        poll::wait(self.sockets.values().map(|socket| socket.as_fd()).chain([woken.as_fd()]), next)?;
         match woken.read(&mut [0; 64]) {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
             // End of file: the owner is gone, and the orders say so.

@@ -1,4 +1,5 @@
-//! Waits for the next packet, the next command or the next deadline, to the nanosecond.
+//! Waits for the next packet, the next command or the next deadline, to the nanosecond: for the threads that keep time
+//! by themselves.
 
 use std::{
     io,
@@ -13,7 +14,7 @@ use nix::{
 };
 
 /// Waits until one of `fds` can be read or `until` has passed.
-pub(super) fn wait<'a>(fds: impl Iterator<Item = BorrowedFd<'a>>, until: Option<Instant>) -> io::Result<()> {
+pub(crate) fn wait<'a>(fds: impl Iterator<Item = BorrowedFd<'a>>, until: Option<Instant>) -> io::Result<()> {
     let mut polled: Vec<PollFd<'_>> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
     let left = until.map(|until| TimeSpec::from_duration(until.saturating_duration_since(Instant::now())));
     match ppoll(&mut polled, left, None) {
