@@ -11,12 +11,10 @@ use std::{
 };
 
 use lb_bfd::initiator::{Config, Initiator};
+use lb_plan::agent::peers::Path;
 use tokio::sync::watch;
 
-use super::{
-    Readings, Target, Wanted, Whom,
-    socket::{Place, Prober},
-};
+use super::{Readings, Target, Wanted, Whom, socket::Prober};
 use crate::net::poll;
 
 /// Between two attempts to open a socket that could not be opened.
@@ -35,9 +33,9 @@ struct Worker {
     sessions: BTreeMap<Whom, Session>,
     /// By our discriminator.
     asked_by: HashMap<NonZeroU32, Whom>,
-    sockets: BTreeMap<Place, Prober>,
+    sockets: BTreeMap<Path, Prober>,
     /// What could not be opened, and was said.
-    failed: BTreeMap<Place, String>,
+    failed: BTreeMap<Path, String>,
     again: Instant,
     random: RandomState,
     discriminators: u32,
@@ -108,9 +106,9 @@ impl Worker {
         }
         let Self { sessions, asked_by, .. } = self;
         asked_by.retain(|_, whom| sessions.contains_key(whom));
-        let places: BTreeSet<Place> = self.sessions.values().map(|session| session.target.place()).collect();
-        self.sockets.retain(|place, _| places.contains(place));
-        self.failed.retain(|place, _| places.contains(place));
+        let paths: BTreeSet<Path> = self.sessions.values().map(|session| session.target.path).collect();
+        self.sockets.retain(|path, _| paths.contains(path));
+        self.failed.retain(|path, _| paths.contains(path));
         self.again = now;
     }
 
@@ -146,20 +144,26 @@ impl Worker {
         }
         self.again = now + AGAIN;
         for target in self.sessions.values().map(|session| &session.target) {
-            let place = target.place();
-            if self.sockets.contains_key(&place) {
+            let path = target.path;
+            if self.sockets.contains_key(&path) {
                 continue;
             }
-            match Prober::open(place, &target.device) {
+            match Prober::open(path, &target.device) {
                 Ok(socket) => {
-                    self.failed.remove(&place);
-                    self.sockets.insert(place, socket);
+                    self.failed.remove(&path);
+                    self.sockets.insert(path, socket);
                 }
                 Err(error) => {
                     let text = error.to_string();
-                    if self.failed.get(&place) != Some(&text) {
-                        tracing::warn!(address = %place.0, device = target.device, %error, "open a socket for S-BFD");
-                        self.failed.insert(place, text);
+                    if self.failed.get(&path) != Some(&text) {
+                        tracing::warn!(
+                            from = %path.ours,
+                            to = %path.theirs,
+                            device = target.device,
+                            %error,
+                            "open a socket for S-BFD"
+                        );
+                        self.failed.insert(path, text);
                     }
                 }
             }
@@ -197,8 +201,8 @@ impl Worker {
     fn send(&mut self, now: Instant) {
         for session in self.sessions.values_mut() {
             let Some(probe) = session.initiator.poll_transmit(now) else { continue };
-            let Some(socket) = self.sockets.get(&session.target.place()) else { continue };
-            if let Err(error) = socket.ask(session.target.path, &probe) {
+            let Some(socket) = self.sockets.get(&session.target.path) else { continue };
+            if let Err(error) = socket.ask(&probe) {
                 // The node goes silent, which is what its owner has to know.
                 tracing::debug!(to = %session.target.path.theirs, %error, "probe another node");
             }
@@ -207,7 +211,7 @@ impl Worker {
 
     fn wait(&self, woken: &mut UnixStream) -> io::Result<()> {
         let sessions = self.sessions.values().map(|session| session.initiator.poll_timeout());
-        let missing = self.sessions.values().any(|session| !self.sockets.contains_key(&session.target.place()));
+        let missing = self.sessions.values().any(|session| !self.sockets.contains_key(&session.target.path));
         let next = sessions.chain(missing.then_some(self.again)).min();
         poll::wait(self.sockets.values().map(|socket| socket.as_fd()).chain([woken.as_fd()]), next)?;
         match woken.read(&mut [0; 64]) {
@@ -215,12 +219,6 @@ impl Worker {
             // End of file: the owner is gone, and the orders say so.
             _ => Ok(()),
         }
-    }
-}
-
-impl Target {
-    fn place(&self) -> Place {
-        (self.path.ours, self.path.ifindex)
     }
 }
 
