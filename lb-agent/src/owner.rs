@@ -7,6 +7,7 @@
 
 mod lease;
 mod leave;
+mod listening;
 mod ownership;
 mod pass;
 mod sightings;
@@ -198,7 +199,7 @@ impl Owner {
         // Several copies at a wake-up, not one.
         let copies = self.schedule.next().map(|due| due.max(self.view.completed_at + COPIES));
         let decision = self.deciding.machine.next();
-        let listen = Some(self.deciding.listen_at).filter(|_| self.seen.looked);
+        let listen = Some(self.deciding.listening.next()).filter(|_| self.seen.looked);
         let yields = Some(self.deciding.read_yields_at);
         let ours = [self.host.next(), self.seen.leaving.next(), self.plan_due()];
         let due = [yields, copies, decision, listen, Some(renewal)].into_iter().chain(ours);

@@ -11,7 +11,7 @@ use std::{
 
 use lb_api::{LoadBalancerNode, VirtualIP};
 use lb_bfd::initiator::Reading;
-use lb_common::abi::{self, StationKey};
+use lb_common::abi;
 use lb_plan::{
     agent::{
         self, Action, EntryKey, Link, Mac, Peer, SegmentId, Segments, Strangers, Table as _, peers,
@@ -24,7 +24,7 @@ use lb_store::{Key, Listing, Reflector};
 mod act;
 mod timed;
 
-use super::{Links, Owner};
+use super::{Links, Owner, listening::Listening};
 use crate::{
     clock,
     liveness::{Liveness, Readings, Whom},
@@ -33,10 +33,6 @@ use crate::{
     xdp::events::{Event, Kind, Reaction},
 };
 
-/// How often the link counters are read while some peer answers.
-const LISTEN: Duration = Duration::from_secs(1);
-/// The same while none does: then they alone say whether anybody is there, and a node that hears nobody must not announce.
-const LISTEN_CLOSELY: Duration = Duration::from_millis(100);
 /// A peer that hears us says so with every probe; this long ago still counts.
 const HEARD: Duration = Duration::from_secs(2);
 /// How often a node is probed that no address depends on.
@@ -56,7 +52,7 @@ pub(super) struct Deciding {
     pub(super) liveness: Liveness,
     listed: Option<Arc<Listing<LoadBalancerNode>>>,
     acquaintances: Acquaintances,
-    peers: Vec<Peer>,
+    pub(super) peers: Vec<Peer>,
     readings: Readings,
     /// What the machine wants watched.
     rates: BTreeMap<Whom, Rate>,
@@ -64,8 +60,7 @@ pub(super) struct Deciding {
     /// What stands in the map.
     reflected: Option<abi::Reflector>,
     discriminator: NonZeroU32,
-    received: BTreeMap<String, u64>,
-    pub(super) listen_at: Duration,
+    pub(super) listening: Listening,
     /// When the map is read next for what gave way.
     pub(super) read_yields_at: Duration,
     health: Health,
@@ -103,8 +98,7 @@ impl Deciding {
             watch_again: false,
             reflected: None,
             discriminator: peers::discriminator(node),
-            received: BTreeMap::new(),
-            listen_at: Duration::ZERO,
+            listening: Listening::default(),
             read_yields_at: Duration::ZERO,
             health: Health::default(),
             known_at: Known::NotBefore(clock::monotonic() + UNKNOWN),
@@ -120,6 +114,11 @@ impl Deciding {
     /// What is known of other nodes; the value that is shown, if it is the same.
     pub(super) fn shown_readings(&self, shown: &Arc<Readings>) -> Arc<Readings> {
         if **shown == self.readings { Arc::clone(shown) } else { Arc::new(self.readings.clone()) }
+    }
+
+    /// Whether the other nodes have been listed.
+    pub(super) fn has_met(&self) -> bool {
+        self.listed.is_some()
     }
 
     /// The hardware address by which the machine knows the station that has this one.
@@ -156,7 +155,7 @@ impl Owner {
         }
         self.audit_events(now);
         self.meet(now, links);
-        self.listen(now);
+        self.node_stations();
         let readings = self.deciding.liveness.readings();
         for ((segment, node), reading) in &readings {
             let input = Input::Session { segment: *segment, node, reading: reading_of(*reading) };
@@ -168,7 +167,9 @@ impl Owner {
             self.deciding.machine.handle(now, Input::Session { segment: *segment, node, reading });
         }
         self.time(now, &readings);
+        self.deciding.watch_again |= readings != self.deciding.readings;
         self.deciding.readings = readings;
+        self.listen(now);
         let health = self.health(now);
         if health.self_test != self.deciding.health.self_test {
             tracing::info!(self_test = ?health.self_test, "the programs of this node, as its peers hear them");
@@ -200,13 +201,6 @@ impl Owner {
         if met == self.deciding.peers {
             return;
         }
-        let keys: BTreeSet<StationKey> = met
-            .iter()
-            .flat_map(|peer| &peer.macs)
-            .map(|(segment, mac)| StationKey { segment: *segment, mac: *mac, pad: [0; 2] })
-            .collect();
-        let errors = self.stations.set(abi::Station::Node, &keys);
-        self.report(errors);
         // The machine knows a station by one address; those of the others are turned into it.
         let macs: Vec<Vec<(SegmentId, Mac)>> = met.iter().map(first_macs).collect();
         let nodes = met.iter().zip(&macs).map(|(peer, macs)| ownership::Node { name: &peer.name, ready: true, macs });
@@ -244,27 +238,21 @@ impl Owner {
 
     /// Lets the machine hear whether anybody is there on each segment.
     fn listen(&mut self, now: Duration) {
-        if now < self.deciding.listen_at {
+        self.deciding.listening.answered(now, &self.deciding.readings);
+        if now < self.deciding.listening.next() {
             return;
         }
-        let answered = self.deciding.readings.values().any(|reading| *reading == Reading::Up);
-        self.deciding.listen_at = now + if answered { LISTEN } else { LISTEN_CLOSELY };
-        let frames = match received::frames() {
-            Ok(frames) => frames,
-            Err(error) => {
-                return self
-                    .report(vec![anyhow::Error::new(error).context("read how many frames interfaces received")]);
+        match received::frames() {
+            Ok(frames) => {
+                for segment in self.deciding.listening.read(now, frames, &self.seen.topology.stations) {
+                    self.deciding.machine.handle(now, Input::Heard { segment });
+                }
             }
-        };
-        for station in &self.seen.topology.stations {
-            let count = frames.get(&station.name);
-            // The first look says nothing about when they came.
-            let before = self.deciding.received.get(&station.name);
-            if station.running && before.is_some() && count > before {
-                self.deciding.machine.handle(now, Input::Heard { segment: station.segment });
+            Err(error) => {
+                self.deciding.listening.failed(now);
+                self.report(vec![anyhow::Error::new(error).context("read how many frames interfaces received")]);
             }
         }
-        self.deciding.received = frames;
     }
 
     /// Whether this node may hold anything (rule 10). A peer that lives tells with its probes that our programs answer;

@@ -25,9 +25,9 @@ impl Owner {
         self.seen.lost = false;
         let links = self.look(began).await;
         if !self.seen.looked {
-            // Without links the plan would be empty, and would take away what an earlier agent left.
-            self.show(began, true);
-            return;
+            // Without links the plan would be empty, and would take away what an earlier agent left. Nor is this a pass in
+            // which nothing was held: the statuses that say otherwise stay.
+            return self.show_problems();
         }
         if links == Links::Changed {
             self.take_links(began);
@@ -180,6 +180,14 @@ impl Owner {
         for target in self.schedule.poll(clock::monotonic()) {
             self.send_copy(target);
         }
+    }
+
+    /// Publishes what is wrong, and nothing of what is held.
+    fn show_problems(&mut self) {
+        self.view.completed_at = clock::monotonic();
+        self.view.counters = self.seen.counters;
+        self.view.problems = Arc::new(self.seen.reported.iter().cloned().collect());
+        self.published.send_replace(self.view.clone());
     }
 
     /// Publishes the view. What only a plan changes is made anew only after one.

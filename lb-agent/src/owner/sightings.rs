@@ -53,6 +53,19 @@ impl Owner {
         self.report(yields.failed.into_iter().map(|(_, error)| error).collect());
     }
 
+    /// Lets the program know the hardware addresses of the other nodes, once they have been listed. What failed, or was one
+    /// of ours until now, is written with the next pass.
+    pub(super) fn node_stations(&mut self) {
+        if !self.deciding.has_met() {
+            return;
+        }
+        let macs = self.deciding.peers.iter().flat_map(|peer| &peer.macs);
+        let keys: BTreeSet<StationKey> =
+            macs.map(|(segment, mac)| StationKey { segment: *segment, mac: *mac, pad: [0; 2] }).collect();
+        let errors = self.stations.set(Station::Node, &keys);
+        self.report(errors);
+    }
+
     /// Lets the program know this node's own interfaces that hear each other.
     pub(super) fn own_stations(&mut self) {
         let own = self.seen.topology.own_addresses().into_iter();

@@ -68,6 +68,27 @@ pub fn peers<'a>(
     peers
 }
 
+/// The nodes that follow `me` by name on a segment, round about, until `living` of them are not down: those beyond a dead
+/// one are watched in its place, and it too, so that it is seen to come back.
+pub fn neighbours<'a>(
+    me: &str,
+    peers: &'a [Peer],
+    segment: SegmentId,
+    living: usize,
+    is_down: impl Fn(&str) -> bool,
+) -> Vec<&'a Peer> {
+    let here: Vec<&Peer> = peers.iter().filter(|peer| peer.paths.contains_key(&segment)).collect();
+    let next = here.partition_point(|peer| *peer.name < *me);
+    let mut left = living;
+    let follow = here.iter().cycle().skip(next).take(here.len()).copied();
+    let until = |peer: &&Peer| {
+        let wanted = left > 0;
+        left = left.saturating_sub(usize::from(!is_down(&peer.name)));
+        wanted
+    };
+    follow.take_while(until).collect()
+}
+
 /// How long a node counts whose LoadBalancerNode is gone, unless it is known to live.
 pub const GRACE: Duration = Duration::from_secs(60);
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, num::NonZeroU8, time::Duration};
 use lb_bfd::initiator::{self, Reading};
 use lb_common::abi;
 use lb_plan::{
-    agent::{Action, EntryKey, Mac, Operation, Peer, Table as _, announce::Target, plan::answering},
+    agent::{Action, EntryKey, Mac, Operation, Table as _, announce::Target, peers, plan::answering},
     ownership::{Copies, Input, Output, Rate, Reflect},
 };
 
@@ -121,10 +121,11 @@ impl Owner {
         }
         let mut rates: BTreeMap<Whom, Duration> = BTreeMap::new();
         for segment in self.seen.topology.segment_ids() {
-            let here = |peer: &&Peer| peer.paths.contains_key(&segment);
-            let peers: Vec<&Peer> = self.deciding.peers.iter().filter(here).collect();
-            let next = peers.partition_point(|peer| *peer.name < *self.args.node);
-            let neighbours = peers.iter().cycle().skip(next).take(NEIGHBOURS.min(peers.len()));
+            let is_down = |name: &str| {
+                self.deciding.readings.get(&(segment, name.to_owned())).is_some_and(|is| *is == Reading::Down)
+            };
+            let neighbours = peers::neighbours(&self.args.node, &self.deciding.peers, segment, NEIGHBOURS, is_down);
+            let neighbours = neighbours.into_iter();
             rates.extend(neighbours.map(|peer| ((segment, peer.name.clone()), SLOW)));
         }
         let wanted = self.deciding.rates.iter().map(|(whom, rate)| {

@@ -164,3 +164,26 @@ fn what_is_listed_as_before_is_no_change() {
     assert!(!acquaintances.meet(Duration::from_secs(9), std::iter::once(&told), |_| false));
     assert!(!acquaintances.has_missing());
 }
+
+#[test]
+fn neighbours_are_the_next_that_live_and_the_dead_between_them() {
+    let names = ["a", "c", "d", "e"];
+    let path = Path { ifindex: 2, ours: ip("192.0.2.1"), theirs: ip("192.0.2.2") };
+    let peer = |name: &str| Peer {
+        name: name.into(),
+        discriminator: None,
+        macs: Vec::new(),
+        paths: BTreeMap::from([(2, path)]),
+    };
+    let peers = names.map(peer);
+    let of = |me: &str, down: &[&str]| {
+        let found = neighbours(me, &peers, 2, 2, |name| down.contains(&name));
+        found.into_iter().map(|peer| peer.name.clone()).collect::<Vec<_>>()
+    };
+
+    assert_eq!(of("b", &[]), ["c", "d"]);
+    assert_eq!(of("e2", &[]), ["a", "c"], "round about");
+    assert_eq!(of("b", &["c"]), ["c", "d", "e"]);
+    assert_eq!(of("b", &["c", "d", "e", "a"]), ["c", "d", "e", "a"], "each once");
+    assert_eq!(neighbours("b", &peers, 3, 2, |_| false), Vec::<&Peer>::new(), "not on this segment");
+}
