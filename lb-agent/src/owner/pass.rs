@@ -173,7 +173,7 @@ impl Owner {
     }
 
     /// Sends the copies that are due.
-    fn announce(&mut self) {
+    pub(super) fn announce(&mut self) {
         if self.schedule.is_empty() || !self.keeper.is_held() {
             return;
         }

@@ -83,6 +83,10 @@ impl Owner {
                 }
             }
         }
+        if stands {
+            // Their entries are written; a plan of thousands must not come between.
+            self.announce();
+        }
         self.reflect();
         self.watch_nodes();
     }
