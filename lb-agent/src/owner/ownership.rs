@@ -42,6 +42,8 @@ const SLOW: Duration = Duration::from_millis(300);
 const NEIGHBOURS: usize = 2;
 /// How long a node waits, before it holds anything, for others to see what it has published.
 const KNOWN: Duration = Duration::from_millis(300);
+/// How long after the start a node that never answered counts as alive all the same.
+const COLD: Duration = Duration::from_secs(10);
 /// How long it waits at most to be able to publish anything, and for a peer to say that it hears this node.
 const UNKNOWN: Duration = Duration::from_secs(10);
 
@@ -73,6 +75,9 @@ pub(super) struct Deciding {
     pub(super) stopwatch: Stopwatch,
     pub(super) proxy: proxy::Watch,
     draining: bool,
+    began: Duration,
+    /// Others may have started with this node, and be slower.
+    cold: bool,
 }
 
 /// Since when this node's LoadBalancerNode is listed.
@@ -108,6 +113,8 @@ impl Deciding {
             stopwatch: Stopwatch::default(),
             proxy: proxy::Watch::start(port),
             draining: false,
+            began: clock::monotonic(),
+            cold: true,
         })
     }
 
@@ -184,26 +191,34 @@ impl Owner {
     fn meet(&mut self, now: Duration, links: Links) {
         let listing = self.deciding.nodes.current();
         let same = self.deciding.listed.as_ref().is_some_and(|listed| Arc::ptr_eq(listed, &listing));
+        let warmed = self.deciding.cold && now >= self.deciding.began + COLD;
         // Before all is listed nobody is known to be missing.
-        if !listing.synced || same && links != Links::Changed && !self.deciding.acquaintances.has_missing() {
+        let missing = self.deciding.acquaintances.has_missing();
+        if !listing.synced || same && links != Links::Changed && !warmed && !missing {
             return;
         }
         let up = |name: &str| self.deciding.readings.iter().any(|((_, node), is)| node == name && *is == Reading::Up);
         let news = self.deciding.acquaintances.meet(now, listing.objects.values(), up);
         self.deciding.listed = Some(listing);
-        if !news && links != Links::Changed {
+        if !news && links != Links::Changed && !warmed {
             return;
         }
+        self.deciding.cold &= !warmed;
         let by_index: BTreeMap<u32, &Link> =
             self.seen.observed.iter().map(|(index, observed)| (*index, &observed.link)).collect();
         let nodes = self.deciding.acquaintances.nodes();
         let met = peers::peers(&self.args.node, &self.seen.topology, &by_index, nodes);
-        if met == self.deciding.peers {
+        if met == self.deciding.peers && !warmed {
             return;
         }
         // The machine knows a station by one address; those of the others are turned into it.
         let macs: Vec<Vec<(SegmentId, Mac)>> = met.iter().map(first_macs).collect();
-        let nodes = met.iter().zip(&macs).map(|(peer, macs)| ownership::Node { name: &peer.name, ready: true, macs });
+        let cold = self.deciding.cold;
+        let nodes = met.iter().zip(&macs).map(|(peer, macs)| ownership::Node {
+            name: &peer.name,
+            ready: peer.counts_unseen(cold),
+            macs,
+        });
         self.deciding.machine.set_nodes(now, nodes);
         self.deciding.peers = met;
         self.deciding.watch_again = true;

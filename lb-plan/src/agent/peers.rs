@@ -35,6 +35,15 @@ pub struct Peer {
     pub paths: BTreeMap<SegmentId, Path>,
 }
 
+impl Peer {
+    /// Whether a node that never answered counts as alive. One that cannot be asked does; one that can and says nothing is
+    /// asked for its addresses, and taken from: it may have lost its power. Not so in a cold start of several at once, in
+    /// which those that are slower must not lose theirs to the first.
+    pub fn counts_unseen(&self, cold: bool) -> bool {
+        cold || self.discriminator.is_none() || self.paths.is_empty()
+    }
+}
+
 /// The way of probes on a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Path {

@@ -187,3 +187,15 @@ fn neighbours_are_the_next_that_live_and_the_dead_between_them() {
     assert_eq!(of("b", &["c", "d", "e", "a"]), ["c", "d", "e", "a"], "each once");
     assert_eq!(neighbours("b", &peers, 3, 2, |_| false), Vec::<&Peer>::new(), "not on this segment");
 }
+
+#[test]
+fn node_that_never_answered_counts_as_alive_only_in_a_cold_start_or_if_it_cannot_be_asked() {
+    let links = [link(2, &["192.0.2.1/24"])];
+    let asked = &met(&links, &[node("b", vec![interface(9, "02:00:00:00:00:01", true, &["192.0.2.2/24"])])])[0];
+    assert!(asked.counts_unseen(true));
+    assert!(!asked.counts_unseen(false), "it may have lost its power");
+
+    let nameless = Peer { discriminator: None, ..asked.clone() };
+    let elsewhere = Peer { paths: BTreeMap::new(), ..asked.clone() };
+    assert!(nameless.counts_unseen(false) && elsewhere.counts_unseen(false));
+}
