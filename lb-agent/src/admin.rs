@@ -104,6 +104,7 @@ async fn state(State(shown): State<Shown>) -> impl IntoResponse {
         "interfaces": &*view.interfaces,
         "peers": view.peers.iter().map(peer).collect::<Vec<_>>(),
         "announcing": view.announcing,
+        "blind": &*view.blind,
         "problems": &*view.problems,
         "ready": view.ready,
     }))

@@ -34,6 +34,8 @@ pub(crate) struct View {
     pub(crate) interfaces: Arc<Vec<Interface>>,
     /// Objects, interfaces and settings with an error in the last pass.
     pub(crate) problems: Arc<Vec<String>>,
+    /// Interfaces of segments on which this node has no on-link address, and takes nothing.
+    pub(crate) blind: Arc<Vec<String>>,
     /// Addresses that are being announced.
     pub(crate) announcing: usize,
     /// Every interface that is up has the program, and the lease is held.

@@ -2,7 +2,9 @@
 
 use lb_bfd::initiator::Reading;
 use lb_plan::agent::stopwatch::Durations;
-use prometheus::{Counter, IntCounter, IntCounterVec, IntGaugeVec, Opts, core::Collector, proto::MetricFamily};
+use prometheus::{
+    Counter, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, core::Collector, proto::MetricFamily,
+};
 
 use crate::view::View;
 
@@ -46,6 +48,10 @@ pub(super) fn families(view: &View) -> prometheus::Result<Vec<MetricFamily>> {
         families.extend(counter.collect());
     }
     families.extend(waits(view)?.collect());
+    let help = "Interfaces without an on-link address, on whose segment this node takes nothing.";
+    let blind = IntGauge::new("herald_agent_blind_interfaces", help)?;
+    blind.set(i64::try_from(view.blind.len()).unwrap_or(i64::MAX));
+    families.extend(blind.collect());
     families.extend(peers(view)?.collect());
     let help = "From the last answer of a node that died to the decision to take its addresses.";
     families.extend(durations("herald_agent_detection_seconds", help, &view.detection)?);

@@ -75,6 +75,8 @@ pub(super) struct Deciding {
     pub(super) stopwatch: Stopwatch,
     pub(super) proxy: proxy::Watch,
     draining: bool,
+    /// The segments on which this node has no on-link address.
+    pub(super) blind: BTreeSet<SegmentId>,
     began: Duration,
     /// Others may have started with this node, and be slower.
     cold: bool,
@@ -113,6 +115,7 @@ impl Deciding {
             stopwatch: Stopwatch::default(),
             proxy: proxy::Watch::start(port),
             draining: false,
+            blind: BTreeSet::new(),
             began: clock::monotonic(),
             cold: true,
         })
@@ -207,7 +210,18 @@ impl Owner {
         let by_index: BTreeMap<u32, &Link> =
             self.seen.observed.iter().map(|(index, observed)| (*index, &observed.link)).collect();
         let nodes = self.deciding.acquaintances.nodes();
-        let met = peers::peers(&self.args.node, &self.seen.topology, &by_index, nodes);
+        let mut met = peers::peers(&self.args.node, &self.seen.topology, &by_index, nodes);
+        let mut blind = peers::blind(&self.seen.topology, &by_index);
+        peers::remember(&mut met, &self.deciding.peers, &blind);
+        if met.is_empty() {
+            // There is nobody to take from.
+            blind.clear();
+        }
+        self.deciding.machine.set_blind(&blind);
+        if blind != self.deciding.blind {
+            tracing::warn!(segments = ?blind, "no on-link address on these: what is held there is kept, nothing is taken");
+            self.deciding.blind = blind;
+        }
         if met == self.deciding.peers && !warmed {
             return;
         }

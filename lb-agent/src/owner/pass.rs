@@ -206,6 +206,8 @@ impl Owner {
         }
         if replanned {
             self.view.interfaces = Arc::new(self.interfaces());
+            let blind = self.seen.topology.stations.iter().filter(|is| self.deciding.blind.contains(&is.segment));
+            self.view.blind = Arc::new(blind.map(|station| station.name.clone()).collect());
             let clean = !self.seen.retry && self.host.settled() && self.seen.plan.problems.is_empty();
             if clean {
                 self.seen.reported.clear();

@@ -77,6 +77,21 @@ pub fn peers<'a>(
     peers
 }
 
+/// The segments on which this node has no on-link address: who else stands there cannot be known.
+pub fn blind(topology: &Topology, links: &BTreeMap<u32, &Link>) -> BTreeSet<SegmentId> {
+    let sees = |id: &SegmentId| Place::of(topology, links, *id).is_some_and(|place| !place.networks.is_empty());
+    topology.segment_ids().into_iter().filter(|id| !sees(id)).collect()
+}
+
+/// Leaves the nodes where they were known to stand on segments on which this node is blind.
+pub fn remember(met: &mut [Peer], before: &[Peer], blind: &BTreeSet<SegmentId>) {
+    for peer in met {
+        let Some(known) = before.iter().find(|known| known.name == peer.name) else { continue };
+        peer.macs.extend(known.macs.iter().filter(|(segment, _)| blind.contains(segment)));
+        peer.paths.extend(known.paths.iter().filter(|(segment, _)| blind.contains(segment)));
+    }
+}
+
 /// The nodes that follow `me` by name on a segment, round about, until `living` of them are not down: those beyond a dead
 /// one are watched in its place, and it too, so that it is seen to come back.
 pub fn neighbours<'a>(

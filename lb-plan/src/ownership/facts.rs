@@ -36,6 +36,19 @@ impl Machine {
         }
     }
 
+    /// The segments on which this node cannot know who else stands there. What is held there stays held until it is
+    /// claimed, and nothing is taken.
+    pub fn set_blind(&mut self, blind: &BTreeSet<SegmentId>) {
+        let mut changed = Vec::new();
+        for (id, segment) in self.world.segments_mut() {
+            let is = blind.contains(&id);
+            if std::mem::replace(&mut segment.blind, is) != is {
+                changed.push(id);
+            }
+        }
+        changed.into_iter().for_each(|id| self.segment_dirty(id));
+    }
+
     fn set_link(&mut self, now: Duration, link: Link, starts: bool) {
         let quiet = LinkState::Quiet { until: now + self.world.timing.quiet_link };
         let segment = self.world.segment_or_new(link.segment);

@@ -105,6 +105,9 @@ fn not_ready(world: &World, place: &Place, now: Duration) -> Option<(WhyNot, Opt
         LinkState::Quiet { until } if now < until => return Some((WhyNot::LinkQuiet, Some(until))),
         LinkState::Quiet { .. } | LinkState::Usable => {}
     }
+    if world.segment(place.key.segment).is_some_and(|segment| segment.blind) {
+        return Some((WhyNot::Blind, None));
+    }
     let begins = since + world.timing.cold_start * u32::try_from(rank).unwrap_or(u32::MAX);
     (now < begins).then_some((WhyNot::ColdStart, Some(begins)))
 }

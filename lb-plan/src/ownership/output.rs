@@ -122,6 +122,8 @@ pub enum WhyNot {
     LinkDown,
     /// Nobody has been heard on the link since it came up.
     LinkQuiet,
+    /// This node has no on-link address on the segment, and cannot know who else stands there.
+    Blind,
     /// The node is not ranked for it.
     NotRanked,
     /// The node drains.
@@ -157,6 +159,7 @@ impl WhyNot {
             Self::NoNodes => "NoNodes",
             Self::LinkDown => "LinkDown",
             Self::LinkQuiet => "LinkQuiet",
+            Self::Blind => "Blind",
             Self::NotRanked => "NotRanked",
             Self::Draining => "Draining",
             Self::WarmingUp => "WarmingUp",

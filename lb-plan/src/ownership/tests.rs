@@ -7,6 +7,7 @@ use lb_api::virtual_ip::Phase;
 use super::*;
 use crate::agent::{EntryKey, Mac, SegmentId};
 
+mod blind;
 mod claims;
 mod health;
 mod many;

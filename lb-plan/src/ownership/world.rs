@@ -48,6 +48,8 @@ pub(super) struct Segment {
     /// Ours there.
     pub(super) mac: Mac,
     pub(super) link: LinkState,
+    /// This node cannot know who else stands there.
+    pub(super) blind: bool,
     pub(super) heard_at: Duration,
     pub(super) by_mac: BTreeMap<Mac, NodeIx>,
     pub(super) peers: BTreeMap<NodeIx, Peer>,

@@ -199,3 +199,22 @@ fn node_that_never_answered_counts_as_alive_only_in_a_cold_start_or_if_it_cannot
     let elsewhere = Peer { paths: BTreeMap::new(), ..asked.clone() };
     assert!(nameless.counts_unseen(false) && elsewhere.counts_unseen(false));
 }
+
+#[test]
+fn segment_that_lost_its_on_link_addresses_is_blind_and_keeps_its_nodes() {
+    let other = node("b", vec![interface(9, "02:00:00:00:00:01", true, &["192.0.2.2/24", "198.51.100.2/24"])]);
+    let before = met(&[link(2, &["192.0.2.1/24"]), link(3, &["198.51.100.1/24"])], std::slice::from_ref(&other));
+
+    // A lapsed lease leaves the link-local address.
+    let links = [link(2, &["fe80::1/64"]), link(3, &["198.51.100.1/24"])];
+    let topology = Topology::of(&links, &Config::default());
+    let blind = blind(&topology, &links.iter().map(|link| (link.index, link)).collect());
+    assert_eq!(blind, [2].into());
+    let mut after = met(&links, &[other]);
+    assert_eq!(after[0].macs, [(3, MAC)]);
+    remember(&mut after, &before, &blind);
+
+    after[0].macs.sort_unstable();
+    assert_eq!(after[0].macs, [(2, MAC), (3, MAC)]);
+    assert_eq!(after[0].paths, before[0].paths);
+}
