@@ -4,7 +4,7 @@
 
 use std::{
     collections::BTreeSet,
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
     os::fd::AsFd as _,
     sync::{
         Arc,
@@ -26,6 +26,14 @@ use crate::{
 
 /// How long it may take to notice that it should end.
 const NOTICE: Duration = Duration::from_millis(50);
+
+/// Announces an address for a station, once, as a host does that was given one that is in use (RFC 5227 §2.3).
+pub fn announce(host: &Host, address: Ipv4Addr) -> anyhow::Result<()> {
+    let frame = frames::arp_request(Station { mac: host.mac, ip: address }, address);
+    host.netns.run(|| -> anyhow::Result<()> {
+        PacketSocket::open(INTERFACE, frames::ARP)?.send(&frame).context("announce an address")
+    })?
+}
 
 /// A responder at work. It ends when dropped.
 #[derive(Debug)]

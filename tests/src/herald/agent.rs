@@ -65,6 +65,8 @@ pub struct AgentOptions {
     pub kubeconfig: Option<PathBuf>,
     /// Whether it sees a file system of its own, so that [`Agent::freeze_view`] can be called.
     pub own_view: bool,
+    /// `--proxy-health`.
+    pub proxy_health: &'static str,
 }
 
 impl Default for AgentOptions {
@@ -78,6 +80,7 @@ impl Default for AgentOptions {
             binary: None,
             kubeconfig: None,
             own_view: false,
+            proxy_health: "off",
         }
     }
 }
@@ -114,6 +117,10 @@ impl Agent {
         command.arg("run").args(["--node", &node.name, "--listen", LISTEN, "--mode", options.mode.flag()]);
         command.args(["--lease", options.lease, "--suppress-limit", options.suppress_limit]);
         command.args(["--handover", options.handover, "--on-term", options.on_term]);
+        // An agent of another version, which an upgrade begins with, may not know it.
+        if options.proxy_health != "off" {
+            command.args(["--proxy-health", options.proxy_health]);
+        }
         match &options.kubeconfig {
             Some(file) => command.arg("--kubeconfig").arg(file),
             None => command.arg("--manifests").arg(manifests.dir()),

@@ -12,9 +12,12 @@ use std::{
 
 use anyhow::Context as _;
 use jiff::Timestamp;
-use k8s_openapi::{api::core::v1::Service, apimachinery::pkg::apis::meta::v1::Time};
+use k8s_openapi::{
+    api::{core::v1::Service, events::v1::Event},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
 use lb_api::{
-    LoadBalancerNode, VirtualIP, VirtualIPSpec,
+    LoadBalancerNode, VirtualIP, VirtualIPSpec, VirtualIPStatus,
     virtual_ip::{Phase, name_of},
 };
 use lb_store::{Directory, Key, Listing, Preconditions, Reflector, Store, Writer};
@@ -72,6 +75,7 @@ impl Manifests {
             services: store.reflect(),
             virtual_ips: store.reflect(),
             nodes: store.reflect(),
+            events: store.reflect(),
             runtime: runtime()?,
             store,
         })
@@ -91,6 +95,7 @@ pub struct Observer {
     services: Reflector<Service>,
     virtual_ips: Reflector<VirtualIP>,
     nodes: Reflector<LoadBalancerNode>,
+    events: Reflector<Event>,
     runtime: Runtime,
 }
 
@@ -132,6 +137,25 @@ impl Observer {
         let listing = self.virtual_ips();
         let first = listing.objects.get(&key).and_then(|object| object.spec.nodes.first());
         first.is_some() && self.holder(address).as_ref() == first
+    }
+
+    /// The status of an address.
+    pub fn status(&self, address: IpAddr) -> Option<VirtualIPStatus> {
+        let key = Key { namespace: String::new(), name: name_of(address) };
+        self.virtual_ips().objects.get(&key)?.status.clone()
+    }
+
+    /// What a node says of itself.
+    pub fn node(&self, name: &str) -> Option<LoadBalancerNode> {
+        let key = Key { namespace: String::new(), name: name.to_owned() };
+        self.nodes().objects.get(&key).map(|node| LoadBalancerNode::clone(node))
+    }
+
+    /// The notes of all events with a reason.
+    pub fn notes(&self, reason: &str) -> Vec<String> {
+        let listing = self.events.current();
+        let told = listing.objects.values().filter(|event| event.reason.as_deref() == Some(reason));
+        told.filter_map(|event| event.note.clone()).collect()
     }
 
     /// The node that says it holds an address.
@@ -195,6 +219,27 @@ impl StandIn {
         let object = self.get(address).with_context(failed)?;
         let (key, judged) = (Key::cluster_scoped(name_of(address)), Preconditions::of(&object));
         self.runtime.block_on(self.store.delete::<VirtualIP>(&key, &judged)).with_context(failed)?;
+        Ok(())
+    }
+
+    /// Changes the spec of an address.
+    pub fn edit(&self, address: IpAddr, edit: impl FnOnce(&mut VirtualIPSpec)) -> anyhow::Result<()> {
+        let failed = || format!("change VirtualIP {address}");
+        let mut object = self.get(address).with_context(failed)?;
+        edit(&mut object.spec);
+        self.runtime.block_on(self.store.update(&object)).with_context(failed)?;
+        Ok(())
+    }
+
+    /// Deletes a LoadBalancerNode, as somebody does by hand.
+    pub fn forget_node(&self, name: &str) -> anyhow::Result<()> {
+        let failed = || format!("delete LoadBalancerNode {name}");
+        let key = Key { namespace: String::new(), name: name.to_owned() };
+        let found: Option<LoadBalancerNode> = self.runtime.block_on(self.store.get(&key)).with_context(failed)?;
+        let object = found.context("it does not exist").with_context(failed)?;
+        self.runtime
+            .block_on(self.store.delete::<LoadBalancerNode>(&key, &Preconditions::of(&object)))
+            .with_context(failed)?;
         Ok(())
     }
 

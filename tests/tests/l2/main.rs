@@ -6,4 +6,6 @@ mod answer;
 mod cleanup;
 mod failover;
 mod lease;
+mod planned;
 mod scene;
+mod telling;

@@ -2,11 +2,13 @@
 
 use std::{net::IpAddr, time::Duration};
 
+use anyhow::Context as _;
 use lb_tests::{
     asker::{Asker, Questions},
     herald::{self, Agent, AgentOptions, Manifests, Pins, StandIn},
     lab::{Host, INTERFACE, Lab, Shape},
-    need, wait,
+    need::{self, Need},
+    wait,
 };
 
 /// A debug build on a busy machine.
@@ -15,19 +17,30 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub(crate) struct Scene {
     pub(crate) agents: Vec<Agent>,
     pub(crate) manifests: Manifests,
-    stand_in: StandIn,
+    /// `None`: a controller writes the VirtualIPs.
+    stand_in: Option<StandIn>,
     pub(crate) lab: Lab,
 }
 
 /// `None` (and said so) if this machine cannot run it.
 pub(crate) fn scene(nodes: u8) -> anyhow::Result<Option<Scene>> {
-    if !need::met(&herald::agent_needs()) {
+    build(nodes, true, Vec::new())
+}
+
+/// The same for a controller that writes the VirtualIPs.
+pub(crate) fn scene_to_control(nodes: u8) -> anyhow::Result<Option<Scene>> {
+    build(nodes, false, herald::controller_needs())
+}
+
+fn build(nodes: u8, with_stand_in: bool, more: Vec<Need>) -> anyhow::Result<Option<Scene>> {
+    let needs: Vec<Need> = herald::agent_needs().into_iter().chain(more).collect();
+    if !need::met(&needs) {
         return Ok(None);
     }
     let mut lab = Lab::new(Shape { nodes, ..Shape::default() })?;
     lab.attach_pass()?;
     let manifests = Manifests::new(lab.dir().join("manifests"))?;
-    let stand_in = manifests.stand_in()?;
+    let stand_in = with_stand_in.then(|| manifests.stand_in()).transpose()?;
     Ok(Some(Scene { agents: Vec::new(), manifests, stand_in, lab }))
 }
 
@@ -41,7 +54,20 @@ impl Scene {
     /// Ranks a pair of addresses over these nodes, by index, best first.
     pub(crate) fn rank(&self, number: u8, nodes: &[usize]) -> anyhow::Result<()> {
         let names: Vec<_> = nodes.iter().map(|&index| self.lab.nodes[index].name.as_str()).collect();
-        pair(number).into_iter().try_for_each(|address| self.stand_in.create(address, &names))
+        pair(number).into_iter().try_for_each(|address| self.stand_in()?.create(address, &names))
+    }
+
+    /// Who writes the VirtualIPs.
+    pub(crate) fn stand_in(&self) -> anyhow::Result<&StandIn> {
+        self.stand_in.as_ref().context("a controller writes the VirtualIPs")
+    }
+
+    /// Takes a node's cable out of the switch, or puts it back.
+    pub(crate) fn cable(&self, node: usize, state: &str) -> anyhow::Result<()> {
+        let name = &self.node(node).name;
+        let status = self.lab.switch.command("ip").args(["link", "set", name, state]).status()?;
+        anyhow::ensure!(status.success(), "ip link set {name} {state}: {status}");
+        Ok(())
     }
 
     /// Starts an agent on every node and waits until they hold what they are ranked first for.

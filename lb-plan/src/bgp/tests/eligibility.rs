@@ -105,6 +105,11 @@ fn a_cordoned_node_announces_as_the_last_choice() {
     world.node(&json!({ "spec": { "unschedulable": true } }));
     is_announced(&world);
     assert!(world.plan().is_draining);
+    world.node(&json!({}));
+    assert!(!world.plan().is_draining);
+    world.node(&json!({ "metadata": { "annotations": { "lb.herald.dev/drain": "" } } }));
+    is_announced(&world);
+    assert!(world.plan().is_draining);
 }
 
 #[test]
