@@ -5,6 +5,7 @@
 //! client on the segment that only ARP and NDP lead to.
 
 mod site;
+mod told;
 
 use std::{collections::BTreeSet, net::IpAddr};
 
