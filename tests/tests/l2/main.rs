@@ -7,5 +7,6 @@ mod cleanup;
 mod failover;
 mod lease;
 mod planned;
+mod proxy;
 mod scene;
 mod telling;
