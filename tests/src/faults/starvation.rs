@@ -43,8 +43,10 @@ pub fn run(length: Duration) -> anyhow::Result<Outcome> {
         .map(|agent| Group::of(agent, &folder.file_name().unwrap_or_default().to_string_lossy()))
         .collect();
     let groups = groups?;
-    let spinning = spin(&folder)?;
+    let mut spinning = spin(&folder)?;
     let seen = stage.perform_starved(length, RATE)?;
+    spinning.iter_mut().try_for_each(Process::must_run).context("the machine was busy to the end")?;
+    groups.iter().zip(stage.agents()).try_for_each(|(group, agent)| group.has(agent))?;
     drop(spinning);
     drop(groups);
     let account = account(&seen.lines, &seen.log, &Bounds::of(LEASE.1), NODES, &seen.span);
@@ -100,6 +102,18 @@ impl Group {
         }
         write(&group.path, "cgroup.procs", agent.pid().to_string())?;
         Ok(group)
+    }
+
+    /// The agent was in it all the time: it has not ended, and nothing has moved it.
+    fn has(&self, agent: &Agent) -> anyhow::Result<()> {
+        let processes = fs::read_to_string(self.path.join("cgroup.procs")).context("list the control group")?;
+        ensure!(
+            processes.lines().any(|process| process == agent.pid().to_string()),
+            "the agent of {} is not in {}",
+            agent.node().name,
+            self.path.display()
+        );
+        Ok(())
     }
 }
 
