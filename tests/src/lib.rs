@@ -6,12 +6,14 @@
 pub mod asker;
 pub mod edits;
 pub mod faults;
+pub mod flow;
 pub mod frames;
 pub mod herald;
 pub mod http;
 pub mod lab;
 pub mod mac;
 pub mod need;
+pub mod overhear;
 pub mod packet_socket;
 mod random;
 pub mod responder;

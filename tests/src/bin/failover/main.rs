@@ -1,5 +1,5 @@
 //! `bench-failover`: how long an address goes unanswered when its holder fails or is to go, seen from a client that asks
-//! every millisecond, over many runs. A run takes a fresh address of each family, so that no cap on moves and no
+//! every millisecond, over many runs; and what unmodified clients beside it have of that. A run takes a fresh address of each family, so that no cap on moves and no
 //! hold-down of an earlier run counts.
 //!
 //! A gap runs from the last reply of the old holder to the first of the new one, per address. The file that `--json`
@@ -13,8 +13,10 @@ use clap::Parser;
 use lb_tests::{herald, need};
 
 mod figures;
+mod flows;
 mod runs;
 mod scenario;
+mod thousand;
 
 use figures::Report;
 use scenario::Scenario;

@@ -1,11 +1,13 @@
 //! The lab that is kept over all runs, and one run in it.
 
 use std::{
+    collections::BTreeSet,
+    fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     time::Duration,
 };
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use lb_tests::{
     asker::{Asker, Questions, Record},
     herald::{Agent, AgentOptions, Manifests, StandIn},
@@ -13,16 +15,21 @@ use lb_tests::{
     wait,
 };
 
-use crate::{figures::Run, scenario::Scenario};
+use crate::{
+    figures::Run,
+    flows::{self, Flows},
+    scenario::Scenario,
+};
 
 const NODES: u8 = 5;
-/// Addresses of the lab's network that nothing else uses: 192.0.2.20 to 199, and the same last group of IPv6.
-const FIRST: u8 = 20;
-const LAST: u8 = 199;
+/// Addresses of the lab's network that nothing else uses, not even the asker: 192.0.2.32 to 159, and for IPv6 the same
+/// numbers behind 0x100.
+const FIRST: u8 = 32;
+const LAST: u8 = 159;
 /// For everything that has to happen.
-const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 /// Before the fault, and after all is settled again.
-const MARGIN: Duration = Duration::from_millis(300);
+pub(crate) const MARGIN: Duration = Duration::from_millis(300);
 /// How long a control run waits for the take-over that must not come.
 const CONTROL: Duration = Duration::from_secs(2);
 
@@ -31,14 +38,15 @@ pub(crate) struct Stage {
     options: AgentOptions,
     manifests: Manifests,
     stand_in: StandIn,
-    runs: usize,
-    lab: Lab,
+    pub(crate) runs: usize,
+    pub(crate) lab: Lab,
 }
 
 impl Stage {
     pub(crate) fn build() -> anyhow::Result<Self> {
-        let mut lab = Lab::new(Shape { nodes: NODES, ..Shape::default() })?;
+        let mut lab = Lab::new(Shape { nodes: NODES, clients: 2, ..Shape::default() })?;
         lab.attach_pass()?;
+        flows::connect(&lab)?;
         let manifests = Manifests::new(lab.dir().join("manifests"))?;
         let stand_in = manifests.stand_in()?;
         let options = AgentOptions { lease: "2s", on_term: "release", ..AgentOptions::default() };
@@ -51,58 +59,110 @@ impl Stage {
 
     /// One run, after which the lab is as it was.
     pub(crate) fn run(&mut self, scenario: Scenario) -> anyhow::Result<Run> {
-        let victim = self.runs % self.agents.len();
-        let next = (victim + 1) % self.agents.len();
+        if scenario == Scenario::Thousand {
+            return self.thousand();
+        }
+        let (victim, next) = self.turn();
         let vips = self.addresses();
-        self.runs += 1;
-        let ranking = |first: usize| -> Vec<String> {
-            let nodes = self.lab.nodes.iter().cycle().skip(first).take(usize::from(NODES));
-            nodes.map(|node| node.name.clone()).collect()
-        };
-        let ranked = if scenario == Scenario::Control { ranking(victim)[..1].to_vec() } else { ranking(victim) };
-        let ranked: Vec<&str> = ranked.iter().map(String::as_str).collect();
         if scenario == Scenario::NodeBack {
             self.fail(scenario, victim)?;
         }
-        vips.iter().try_for_each(|vip| self.stand_in.create(*vip, &ranked))?;
+        if scenario == Scenario::Control {
+            let alone = self.ranking(victim)[..1].to_vec();
+            vips.iter().try_for_each(|vip| self.stand_in.create(*vip, &alone))?;
+        } else {
+            self.create(&vips, victim)?;
+        }
         let before = if scenario == Scenario::NodeBack { next } else { victim };
         self.wait_until_held(before, &vips)?;
 
         let asker = Asker::start(&self.lab.client().netns, INTERFACE, Questions::steady(vips.to_vec()))?;
         wait::until(LIMIT, "the first answers", || asker.answers() >= 100)?;
+        let flows = Flows::start(&self.lab, &vips)?;
         wait::observe(MARGIN);
-        let after = match scenario {
-            Scenario::NodeBack => {
-                self.restore(victim)?;
-                victim
-            }
-            Scenario::Upgrade => {
-                self.agents[victim].process().kill()?;
-                self.agents[victim] = self.agent(victim)?;
-                self.agents[victim].wait_ready(LIMIT)?;
-                victim
-            }
-            Scenario::NodeDeath | Scenario::LinkCut | Scenario::AgentKilled | Scenario::Drain | Scenario::Control => {
-                self.fail(scenario, victim)?;
-                next
-            }
-        };
+        let after = self.change(scenario, victim)?;
         if scenario == Scenario::Control {
             wait::observe(CONTROL);
         } else {
             self.wait_until_held(after, &vips)?;
         }
         wait::observe(MARGIN);
-        let record = asker.finish()?;
-        let run = self.judge(&record, &vips, before, after, scenario);
+        // A lost byte of a stream is sent again after 200, then 400 ms.
+        wait::observe(if scenario.bounds().is_some() { MARGIN * 2 } else { Duration::ZERO });
+        let (record, flowed) = (asker.finish()?, flows.finish()?);
+        if scenario == Scenario::ApiDown {
+            self.hide_manifests(false)?;
+        }
+        let mut run = self.judge(&record, &vips, before, after, scenario);
+        run.flows = flowed;
+        self.tidy(&vips, victim, !matches!(scenario, Scenario::Upgrade | Scenario::NodeBack))?;
+        Ok(run)
+    }
 
+    /// What the scenario is about; says who holds after it.
+    fn change(&mut self, scenario: Scenario, victim: usize) -> anyhow::Result<usize> {
+        match scenario {
+            Scenario::NodeBack => {
+                self.restore(victim)?;
+                Ok(victim)
+            }
+            Scenario::Upgrade => {
+                self.agents[victim].process().kill()?;
+                self.agents[victim] = self.agent(victim)?;
+                self.agents[victim].wait_ready(LIMIT)?;
+                Ok(victim)
+            }
+            Scenario::NodeDeath
+            | Scenario::Thousand
+            | Scenario::ApiDown
+            | Scenario::LinkCut
+            | Scenario::AgentKilled
+            | Scenario::Drain
+            | Scenario::Control => {
+                if scenario == Scenario::ApiDown {
+                    self.hide_manifests(true)?;
+                    wait::observe(MARGIN);
+                }
+                self.fail(scenario, victim)?;
+                Ok((victim + 1) % self.agents.len())
+            }
+        }
+    }
+
+    /// Whose turn it is to fail, and who is next.
+    pub(crate) fn turn(&mut self) -> (usize, usize) {
+        let victim = self.runs % self.agents.len();
+        self.runs += 1;
+        (victim, (victim + 1) % self.agents.len())
+    }
+
+    /// Creates addresses that all nodes may hold, from `first` on.
+    pub(crate) fn create(&self, vips: &[IpAddr], first: usize) -> anyhow::Result<()> {
+        let ranked = self.ranking(first);
+        vips.iter().try_for_each(|vip| self.stand_in.create(*vip, &ranked))
+    }
+
+    /// Takes the addresses away, and brings back who failed.
+    pub(crate) fn tidy(&mut self, vips: &[IpAddr], victim: usize, failed: bool) -> anyhow::Result<()> {
         vips.iter().try_for_each(|vip| self.stand_in.release(*vip))?;
-        if !matches!(scenario, Scenario::Upgrade | Scenario::NodeBack) {
+        if failed {
             self.restore(victim)?;
         }
-        (0..self.agents.len()).try_for_each(|agent| self.wait_until_holding(agent, 0, &vips))?;
-        vips.iter().try_for_each(|vip| self.stand_in.delete(*vip))?;
-        Ok(run)
+        (0..self.agents.len()).try_for_each(|agent| self.wait_until_holding(agent, 0, vips))?;
+        vips.iter().try_for_each(|vip| self.stand_in.delete(*vip))
+    }
+
+    fn ranking(&self, first: usize) -> Vec<&str> {
+        let nodes = self.lab.nodes.iter().cycle().skip(first).take(usize::from(NODES));
+        nodes.map(|node| node.name.as_str()).collect()
+    }
+
+    /// Moves the folder of manifests away, so that no agent can read or write an object: what an API server that is down
+    /// is to them.
+    fn hide_manifests(&self, hide: bool) -> anyhow::Result<()> {
+        let (here, away) = (self.manifests.dir(), self.manifests.dir().with_extension("away"));
+        let (from, to) = if hide { (here, away.as_path()) } else { (away.as_path(), here) };
+        fs::rename(from, to).with_context(|| format!("move {} to {}", from.display(), to.display()))
     }
 
     fn addresses(&self) -> [IpAddr; 2] {
@@ -115,12 +175,17 @@ impl Stage {
         Agent::launch(&self.lab, &self.lab.nodes[node], &self.manifests, &self.options)
     }
 
-    fn fail(&mut self, scenario: Scenario, victim: usize) -> anyhow::Result<()> {
+    pub(crate) fn fail(&mut self, scenario: Scenario, victim: usize) -> anyhow::Result<()> {
         match scenario {
             Scenario::LinkCut => self.cable(victim, "down"),
             Scenario::AgentKilled => self.agents[victim].process().kill(),
             Scenario::Drain => self.agents[victim].process().term(LIMIT).map(drop),
-            Scenario::NodeDeath | Scenario::Upgrade | Scenario::NodeBack | Scenario::Control => {
+            Scenario::NodeDeath
+            | Scenario::Thousand
+            | Scenario::ApiDown
+            | Scenario::Upgrade
+            | Scenario::NodeBack
+            | Scenario::Control => {
                 self.cable(victim, "down")?;
                 self.agents[victim].process().kill()
             }
@@ -144,23 +209,31 @@ impl Stage {
         Ok(())
     }
 
-    fn wait_until_held(&self, holder: usize, vips: &[IpAddr]) -> anyhow::Result<()> {
+    pub(crate) fn wait_until_held(&self, holder: usize, vips: &[IpAddr]) -> anyhow::Result<()> {
         self.wait_until_holding(holder, vips.len(), vips)
     }
 
     fn wait_until_holding(&self, agent: usize, count: usize, vips: &[IpAddr]) -> anyhow::Result<()> {
         let agent = &self.agents[agent];
-        let wanted = format!("{} to hold {count} of {vips:?}", agent.node().name);
+        let wanted = format!("{} to hold {count} of {} addresses", agent.node().name, vips.len());
         wait::for_ok(LIMIT, wanted, || {
             let state = agent.state().map_err(|error| format!("{error:#}"))?;
             let holds = state["holds"].as_array().into_iter().flatten().filter_map(|address| address.as_str());
-            let held = holds.filter(|held| vips.iter().any(|vip| vip.to_string() == *held)).count();
-            if held == count { Ok(()) } else { Err(state.to_string()) }
+            let holds: BTreeSet<IpAddr> = holds.filter_map(|held| held.parse().ok()).collect();
+            let held = vips.iter().filter(|vip| holds.contains(vip)).count();
+            if held == count { Ok(()) } else { Err(format!("it holds {held}")) }
         })?;
         Ok(())
     }
 
-    fn judge(&self, record: &Record, vips: &[IpAddr], before: usize, after: usize, scenario: Scenario) -> Run {
+    pub(crate) fn judge(
+        &self,
+        record: &Record,
+        vips: &[IpAddr],
+        before: usize,
+        after: usize,
+        scenario: Scenario,
+    ) -> Run {
         let (old, new) = (self.lab.nodes[before].mac, self.lab.nodes[after].mac);
         let mut run = Run {
             gaps_us: Vec::new(),
@@ -168,6 +241,8 @@ impl Stage {
             unanswered: record.all().unanswered(),
             answered_twice: record.all().answered_twice(),
             in_order: true,
+            flows: flows::All::new(),
+            announced: None,
         };
         for vip in vips {
             let mut replies: Vec<_> = record.all().of(*vip).flat_map(|request| &request.replies).copied().collect();

@@ -11,6 +11,10 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Scenario {
     /// All its processes and its link end at once.
     NodeDeath,
+    /// The same with 1,000 addresses on it.
+    Thousand,
+    /// The same while no object can be read or written: the API server is down.
+    ApiDown,
     /// Its cable is pulled.
     LinkCut,
     /// Its agent is killed and not started again: the address moves when the lease has run out, not before.
@@ -33,6 +37,8 @@ impl Scenario {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::NodeDeath => "node-death",
+            Self::Thousand => "thousand",
+            Self::ApiDown => "api-down",
             Self::LinkCut => "link-cut",
             Self::AgentKilled => "agent-killed",
             Self::Drain => "drain",
@@ -45,7 +51,9 @@ impl Scenario {
     /// The bound on the 99th percentile and on the longest gap.
     pub(crate) fn bounds(self) -> Option<(Duration, Duration)> {
         match self {
-            Self::NodeDeath | Self::LinkCut => Some((Duration::from_millis(300), Duration::from_millis(500))),
+            Self::NodeDeath | Self::Thousand | Self::ApiDown | Self::LinkCut => {
+                Some((Duration::from_millis(300), Duration::from_millis(500)))
+            }
             Self::AgentKilled | Self::Drain | Self::Upgrade | Self::NodeBack | Self::Control => None,
         }
     }
