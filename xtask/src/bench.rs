@@ -44,6 +44,8 @@ enum Bench {
     Failover,
     /// BGP: traffic back after a node's death, from a write to the router, many prefixes.
     Bgp,
+    /// What it costs an agent to probe 20 nodes every 50 ms.
+    Probing,
     /// Controller and agent on a real API server with `--services` Services.
     Kube,
 }
@@ -57,6 +59,7 @@ impl Bench {
             Self::Plan => "plan-bench",
             Self::Failover => "bench-failover",
             Self::Bgp => "bench-bgp",
+            Self::Probing => "bench-probing",
             Self::Kube => "bench-kube",
         }
     }
@@ -139,7 +142,7 @@ pub(crate) fn bench(workspace: &Workspace, args: &BenchArgs) -> Result<Passed> {
         }
         arguments.extend(["--services".into(), services.to_string()]);
     }
-    if matches!(args.what, Bench::Agent | Bench::Failover | Bench::Bgp | Bench::Kube) {
+    if matches!(args.what, Bench::Agent | Bench::Failover | Bench::Probing | Bench::Bgp | Bench::Kube) {
         process::run(daemons(workspace).arg("--release"))?;
     }
     if args.what == Bench::Bgp {

@@ -141,13 +141,13 @@ impl Observer {
 
     /// The status of an address.
     pub fn status(&self, address: IpAddr) -> Option<VirtualIPStatus> {
-        let key = Key { namespace: String::new(), name: name_of(address) };
+        let key = Key::cluster_scoped(name_of(address));
         self.virtual_ips().objects.get(&key)?.status.clone()
     }
 
     /// What a node says of itself.
     pub fn node(&self, name: &str) -> Option<LoadBalancerNode> {
-        let key = Key { namespace: String::new(), name: name.to_owned() };
+        let key = Key::cluster_scoped(name);
         self.nodes().objects.get(&key).map(|node| LoadBalancerNode::clone(node))
     }
 
@@ -234,7 +234,7 @@ impl StandIn {
     /// Deletes a LoadBalancerNode, as somebody does by hand.
     pub fn forget_node(&self, name: &str) -> anyhow::Result<()> {
         let failed = || format!("delete LoadBalancerNode {name}");
-        let key = Key { namespace: String::new(), name: name.to_owned() };
+        let key = Key::cluster_scoped(name);
         let found: Option<LoadBalancerNode> = self.runtime.block_on(self.store.get(&key)).with_context(failed)?;
         let object = found.context("it does not exist").with_context(failed)?;
         self.runtime
