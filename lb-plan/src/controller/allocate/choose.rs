@@ -8,7 +8,7 @@
 
 use lb_api::virtual_ip::Family;
 
-use super::{Home, Ledger};
+use super::{Home, Ledger, Place};
 use crate::controller::{
     Why,
     choice::{Claimant, Standing},
@@ -60,8 +60,8 @@ impl Ledger<'_> {
             if asked || lacking.is_empty() {
                 continue;
             }
-            let held = slots.iter().find_map(|slot| self.hold(self.place(service, *slot)?));
-            match held.map(|hold| hold.home) {
+            let held = slots.iter().find_map(|slot| self.place(service, *slot));
+            match held.and_then(|place| self.home_for(claimant, place)) {
                 None => failed |= !self.fill((service, claimant), &slots),
                 Some(Home::Pool(pool)) => {
                     for slot in lacking {
@@ -78,6 +78,15 @@ impl Ledger<'_> {
             claimant.shortages.push((Reason::AllocationFailed, told));
         }
         claimant.shortages.extend(halves.into_iter().map(|told| (Reason::AdditionalAssignFailed, told)));
+    }
+
+    /// What an address is from for one of those who have it. Pools may overlap: who shares an address can have it from
+    /// another pool than its owner, whose pool this one may not use.
+    fn home_for(&self, claimant: &Claimant<'_>, place: Place) -> Option<Home> {
+        let home = self.hold(place)?.home;
+        let Home::Pool(id) = home else { return Some(home) };
+        let usable = self.cluster.pool(id).is_some_and(|pool| claimant.may_use(pool, id));
+        if usable { Some(home) } else { self.home(claimant, self.address(place)?).or(Some(Home::Recorded)) }
     }
 
     /// The other family of an index, from the pool that it has one of.
