@@ -73,7 +73,7 @@ impl Suite {
             Self::Pure => 4 * 60,
             Self::Packet => 2 * 60,
             Self::Lab => 4 * 60,
-            Self::Holder => 4 * 60,
+            Self::Holder => 3 * 60,
             Self::Bgp => 3 * 60,
             Self::Kube => 9 * 60,
         })

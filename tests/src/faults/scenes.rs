@@ -64,8 +64,8 @@ impl fmt::Display for Played {
 }
 
 impl Scene {
-    /// Plays it on addresses of its own, of which `node` is the first. Fails if a second of it is not accounted for, or
-    /// if others answered than should.
+    /// Plays it on addresses of its own, of which `node` is the first. Fails if a second of it is not accounted for, if
+    /// others answered than should, or if there is not one holder in the end.
     pub fn play(self, stage: &mut Stage, node: Node, bounds: &Bounds) -> anyhow::Result<Played> {
         stage.take(ADDRESSES, |_| self.ranking(node))?;
         let steps = self.steps(node, bounds.lease);
@@ -74,6 +74,13 @@ impl Scene {
         stage.give_back()?;
         let account = account(&seen.lines, &seen.log, bounds, NODES, &seen.span);
         account.verdict(&seen.log, seen.span.start).with_context(|| format!("{self:?} of node-{}", node + 1))?;
+        for line in &seen.lines {
+            let (address, client) = (line.address, line.client + 1);
+            ensure!(
+                line.last_holder().is_some(),
+                "{self:?}: {address} has not one holder at client-{client} in the end"
+            );
+        }
         let orders: Vec<_> = seen.lines.iter().map(|line| (line.client, line.address, line.order())).collect();
         for (client, address, order) in &orders {
             let shown = || format!("{self:?} of node-{}: {address} at client-{}: {order:?}", node + 1, client + 1);

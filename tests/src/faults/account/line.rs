@@ -78,6 +78,11 @@ impl Line {
         moves
     }
 
+    /// Who answered the last question, if it was one node alone.
+    pub fn last_holder(&self) -> Option<Node> {
+        self.questions.last()?.holder()
+    }
+
     /// Who answered alone, one after the other.
     pub fn order(&self) -> Vec<Node> {
         let mut order: Vec<Node> = self.questions.iter().filter_map(Question::holder).collect();
