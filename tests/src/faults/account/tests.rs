@@ -155,6 +155,18 @@ fn an_address_that_has_moved_four_times_waits() {
 }
 
 #[test]
+fn moves_that_the_other_client_saw_count_too() {
+    let moved: [(u64, &[Node]); 7] =
+        [(1_000, &[0]), (2_000, &[1]), (3_000, &[0]), (4_000, &[1]), (5_000, &[0]), (30_000, &[]), (31_000, &[1])];
+    let log = [entry(Fault::NodeDies(0), 5_000, None)];
+    let lines = [line(0, &moved), line(1, &[(5_000, &[0]), (30_000, &[]), (31_000, &[1])])];
+
+    let account = account(&lines, &log, &bounds(), NODES, &(at(0)..at(31_000)));
+
+    assert_eq!((reasons(&account), account.findings.len()), (vec![Why::Capped; 2], 0));
+}
+
+#[test]
 fn an_answer_of_a_stranger_is_found() {
     let mut line = line(0, &[(5_000, &[0])]);
     line.questions[7].by.push(Who::Stranger(crate::mac::Mac([2, 0, 0, 0, 0, 9])));
