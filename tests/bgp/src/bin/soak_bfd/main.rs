@@ -114,7 +114,8 @@ fn load(args: &Args, speaker: &Node, node: &Host, router: &Host) -> anyhow::Resu
     }
     let (our_gap, their_gap) = (ours.finish()?, theirs.finish()?);
     stop.store(true, Ordering::Relaxed);
-    busy.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow::anyhow!("a busy thread panicked")))?;
+    busy.into_iter()
+        .try_for_each(|thread| thread.join().map_err(|_panic| anyhow::anyhow!("a busy thread panicked")))?;
     let counters = speaker.bfd(peer).context("a session")?.counters;
     println!(
         "{} minutes, {count} processors busy: {} packets sent, {} received, longest gap {our_gap:?} sent, {their_gap:?} \
