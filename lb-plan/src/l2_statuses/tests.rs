@@ -1,3 +1,5 @@
+//! Which ServiceL2Statuses there are for what is held.
+
 use lb_api::virtual_ip::{Claim, Family, VirtualIPStatus};
 
 use super::*;

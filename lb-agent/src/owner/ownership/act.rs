@@ -29,17 +29,7 @@ impl Owner {
         let outputs = self.deciding.machine.poll(now);
         for output in outputs {
             match output {
-                Output::Answer { key, .. } => {
-                    if let Some(Ok(why)) = self.deciding.machine.status(key).map(|status| status.holding) {
-                        self.deciding.stopwatch.took(now, key, why);
-                    }
-                    self.set_entry(stands, key, Action::Answer);
-                    if self.deciding.machine.is_firm(key)
-                        && let Err(error) = self.tables.stand(key)
-                    {
-                        self.report(vec![error]);
-                    }
-                }
+                Output::Answer { key, .. } => self.answer(now, stands, key),
                 Output::Suppress { key } => {
                     self.deciding.stopwatch.lost(key);
                     self.stop_announcing(key);
@@ -89,6 +79,18 @@ impl Owner {
         }
         self.reflect();
         self.watch_nodes();
+    }
+
+    fn answer(&mut self, now: Duration, stands: bool, key: EntryKey) {
+        if let Some(Ok(why)) = self.deciding.machine.status(key).map(|status| status.holding) {
+            self.deciding.stopwatch.took(now, key, why);
+        }
+        self.set_entry(stands, key, Action::Answer);
+        if self.deciding.machine.is_firm(key)
+            && let Err(error) = self.tables.stand(key)
+        {
+            self.report(vec![error]);
+        }
     }
 
     fn set_entry(&mut self, stands: bool, key: EntryKey, action: Action) {
