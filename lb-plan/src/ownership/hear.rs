@@ -248,8 +248,9 @@ impl Context<'_> {
         // Who drains or is not ranked has nothing to keep.
         let wants = matches!(self.world.own.stage(), Stage::Ready { .. }) && place.rank(ME).is_some();
         let recent = self.now < hold.claimed_at + timing.tie;
-        // A holder that announces still has not heard the claim, or it waits for its turn.
-        let firm = hold.firm && self.now < hold.claimed_at + timing.turn && place.is_below_me(node);
+        // Of a claim that waits for its turn the other has not heard yet.
+        let waits = !hold.claimed && self.now < hold.claimed_at + timing.turn;
+        let firm = hold.firm && (recent || waits) && place.is_below_me(node);
         let tie = wants && (firm || recent && mine.is_some_and(|mine| mine < mac));
         if !tie {
             self.lose_to(place, node);

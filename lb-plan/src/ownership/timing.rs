@@ -21,8 +21,7 @@ pub struct Timing {
     pub look_count: u8,
     /// Rule 5: two claims within this are simultaneous, and the lower MAC keeps.
     pub tie: Duration,
-    /// Rule 5: for how long a claim stands against the holder it was taken from: its first copy may have to wait, or be
-    /// lost, and the repeats of thousands take their time.
+    /// Rule 5: for how long a claim may wait to be announced and stand against the holder it was taken from.
     pub turn: Duration,
     /// Rule 5: the first hold-down of who gave way to a node below; doubles.
     pub hold_down: Duration,

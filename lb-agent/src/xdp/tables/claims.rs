@@ -12,8 +12,7 @@ use lb_plan::agent::{Action, EntryKey};
 
 use super::{KEEP, Tables, from_now};
 
-/// For how long a claim is kept against the holder it was taken from: the first copies of 10,000 take a second, and one that
-/// was lost is repeated only then.
+/// For how long a claim is kept that has not been announced yet: 10,000 take a second.
 const TURN: Nanos = 2_000_000_000;
 
 /// What the map says of the entries that stand as answered.
@@ -29,11 +28,11 @@ impl Tables {
     /// The claim of an address is announced only now, later than it was written: it stands against a simultaneous one from
     /// here on. Does not make an entry answer that gave way meanwhile.
     pub(crate) fn claimed(&mut self, key: EntryKey, firm: bool) -> anyhow::Result<()> {
-        self.keep(key, if firm { TURN } else { KEEP }, firm)
+        self.keep(key, KEEP, firm)
     }
 
     /// The address was taken from a node that holds it, and its claim will be announced in its turn: until then, and a
-    /// moment longer, what is heard from there is from before it heard.
+    /// moment longer, what is heard from there is from before.
     pub(crate) fn stand(&mut self, key: EntryKey) -> anyhow::Result<()> {
         self.keep(key, TURN, true)
     }

@@ -265,7 +265,7 @@ fn announcement_of_the_holder_below_that_crosses_the_claim_does_not_take_the_add
     let outputs = node.poll();
     assert!(node.holds(1));
     assert!(outputs.contains(&Output::Announce { key: key(1), copies: Copies::One }), "{outputs:?}");
-    node.now += ms(2_001);
+    node.now += ms(251);
     node.claim("b", 1);
     assert!(!node.holds(1), "by now it has heard");
 }
