@@ -81,10 +81,11 @@ fn quiet_machine_is_woken_for_audits_and_refreshes_only_and_not_for_all_at_once(
     for _ in 0..600 {
         let outputs = node.pass_answered(ms(50), |to| to.map(|mac| if mac[5] == b'a' { "a" } else { "c" }));
         most = most.max(probes(&outputs).len());
-        asked.extend(outputs.iter().filter_map(|output| match output {
-            Output::Probe { key, .. } => Some(*key),
-            _ => None,
-        }));
+        asked.extend(outputs.iter().filter_map(
+            |output| {
+                if let Output::Probe { key, .. } = output { Some(*key) } else { None }
+            },
+        ));
     }
     assert_eq!(asked.len(), ADDRESSES as usize, "every address, with its turn");
     assert!(most <= 60, "{most} at once: their answers would be missed");
