@@ -34,6 +34,11 @@ pub(crate) async fn publish(store: Store, node: String, sources: Sources) -> any
     Ok(())
 }
 
+/// Nothing more is shown: the owner has ended, and how is for its own future to say.
+async fn owner_ended() -> anyhow::Result<()> {
+    std::future::pending().await
+}
+
 /// Writes that the store refuses in a row. Many agents must not press a server that is weak already.
 #[derive(Debug, Default)]
 struct Trouble {

@@ -9,7 +9,7 @@ use lb_bfd::initiator::Reading;
 use lb_plan::agent::{Holding, Mac, Moment, Scene, Teller, Telling};
 use lb_store::{Key, Listing, Reflector, Store, UpdateError};
 
-use super::{Sources, Trouble};
+use super::{Sources, Trouble, owner_ended};
 use crate::{clock, liveness::Readings};
 
 /// Statuses written between two looks at the store: each may wake every reader.
@@ -37,7 +37,7 @@ pub(super) async fn publish(store: Store, node: String, mut sources: Sources) ->
             continue;
         }
         tokio::select! {
-            changed = sources.view.changed() => changed.context("follow the passes")?,
+            changed = sources.view.changed() => if changed.is_err() { return owner_ended().await },
             changed = sources.virtual_ips.changed() => changed.context("follow the VirtualIPs")?,
             changed = sources.nodes.changed() => changed.context("follow the LoadBalancerNodes")?,
         }

@@ -17,7 +17,7 @@ use lb_plan::agent::{
 };
 use lb_store::{CreateError, Key, Store};
 
-use super::{Sources, Trouble};
+use super::{Sources, Trouble, owner_ended};
 use crate::{
     clock,
     liveness::{Readings, Whom},
@@ -30,7 +30,9 @@ const LOOK: Duration = Duration::from_secs(1);
 
 pub(super) async fn publish(store: Store, node: String, mut sources: Sources) -> anyhow::Result<()> {
     // The others have to know this node before it holds anything.
-    sources.view.wait_for(|view| view.passes > 0).await.context("wait for the first pass")?;
+    if sources.view.wait_for(|view| view.passes > 0).await.is_err() {
+        return owner_ended().await;
+    }
     sources.nodes.ready().await.context("read the first LoadBalancerNodes")?;
     let mut writer =
         Writer { store, node, last: None, peers: BTreeMap::new(), pace: Pace::default(), trouble: Trouble::default() };
@@ -38,7 +40,7 @@ pub(super) async fn publish(store: Store, node: String, mut sources: Sources) ->
         let wait = writer.look(&mut sources).await;
         tokio::select! {
             () = tokio::time::sleep(wait.unwrap_or(LOOK)) => {}
-            changed = sources.view.changed(), if wait.is_none() => changed.context("follow the passes")?,
+            changed = sources.view.changed(), if wait.is_none() => if changed.is_err() { return owner_ended().await },
             changed = sources.nodes.changed(), if wait.is_none() => changed.context("follow the LoadBalancerNodes")?,
         }
     }
