@@ -75,7 +75,7 @@ impl Suite {
             Self::Lab => 4 * 60,
             Self::Holder => 3 * 60,
             Self::Bgp => 3 * 60,
-            Self::Kube => 9 * 60,
+            Self::Kube => 11 * 60,
         })
     }
 
