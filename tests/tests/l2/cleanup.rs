@@ -81,7 +81,7 @@ fn past_the_suppress_limit_another_load_balancer_answers() -> anyhow::Result<()>
     let vips = [pair(100), pair(101)].concat();
     scene.rank(100, &[0, 1])?;
     scene.rank(101, &[1, 0])?;
-    scene.start_agents(&AgentOptions { lease: "2s", suppress_limit: "3s", ..AgentOptions::default() })?;
+    scene.start_agents(&AgentOptions { lease: "4s", suppress_limit: "6s", ..AgentOptions::default() })?;
     for agent in 0..2 {
         scene.wait_for_entries(agent, 4)?;
     }
