@@ -89,7 +89,8 @@ pub(crate) fn folders(root: &Path, plural: &str) -> Vec<PathBuf> {
     let herald = Path::new(HERALD);
     match fs::read_dir(root.join(herald)) {
         Ok(entries) => {
-            entries.filter_map(Result::ok).map(|entry| herald.join(entry.file_name()).join(plural)).collect()
+            let folders = entries.filter_map(Result::ok).filter(|entry| entry.path().is_dir());
+            folders.map(|entry| herald.join(entry.file_name()).join(plural)).collect()
         }
         // What looks there finds out why, and what of it is in doubt.
         Err(_) => vec![herald.to_owned()],
