@@ -17,4 +17,5 @@ pub mod overhear;
 pub mod packet_socket;
 mod random;
 pub mod responder;
+pub mod spread;
 pub mod wait;

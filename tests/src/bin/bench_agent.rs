@@ -19,7 +19,9 @@ use clap::Parser;
 use lb_tests::{
     herald::{self, Agent, AgentOptions, Manifests, StandIn, Table},
     lab::{INTERFACE, Lab, Shape},
-    need, wait,
+    need,
+    spread::ms,
+    wait,
 };
 use serde::Serialize;
 
@@ -245,8 +247,4 @@ fn map_bytes(pid: u32) -> anyhow::Result<u64> {
 
 fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     sorted.get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
-}
-
-fn ms(span: Duration) -> f64 {
-    span.as_secs_f64() * 1000.0
 }

@@ -1,9 +1,10 @@
 //! Traffic through a router with multipath: a node leaves, a node dies.
 
 use anyhow::{Context as _, ensure};
+use lb_tests::spread::Spread;
 use lb_tests_bgp::ecmp::Ecmp as Site;
 
-use crate::figures::{Ecmp, Spread};
+use crate::figures::Ecmp;
 
 pub(crate) fn measure(deaths: usize) -> anyhow::Result<Ecmp> {
     let mut site = Site::start()?.context("a prerequisite is missing")?;

@@ -1,7 +1,6 @@
 //! What is measured, and what is to be reached.
 
-use std::time::Duration;
-
+use lb_tests::spread::Spread;
 use serde::Serialize;
 
 const BACK_P90_MS: f64 = 250.0;
@@ -65,31 +64,6 @@ pub(crate) struct Prefixes {
     pub(crate) rss_kib: u64,
     /// Processor time of ten idle seconds, in hundredths of one processor.
     pub(crate) idle_percent: f64,
-}
-
-/// How a time is spread, in milliseconds.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct Spread {
-    pub(crate) count: usize,
-    pub(crate) p50: f64,
-    pub(crate) p90: f64,
-    pub(crate) p99: f64,
-    pub(crate) max: f64,
-}
-
-impl Spread {
-    pub(crate) fn of(mut times: Vec<Duration>) -> Self {
-        times.sort_unstable();
-        let at = |percent: usize| {
-            let index = (times.len() * percent).div_ceil(100).saturating_sub(1);
-            ms(times.get(index).copied().unwrap_or_default())
-        };
-        Self { count: times.len(), p50: at(50), p90: at(90), p99: at(99), max: at(100) }
-    }
-}
-
-pub(crate) fn ms(span: Duration) -> f64 {
-    span.as_secs_f64() * 1_000.0
 }
 
 impl Figures {

@@ -17,16 +17,14 @@ use kube::{
 use lb_tests::{
     herald::{Agent, AgentOptions, Manifests, addresses_of, program},
     lab::{Lab, Process, Shape},
+    spread::Spread,
     wait,
 };
 use lb_tests_bgp::ear::{Ear, Notes};
 use lb_tests_kube::{Identity, Plane, PlaneShape};
 use serde_json::{Value, json};
 
-use crate::{
-    Args,
-    figures::{Latency, Spread},
-};
+use crate::{Args, figures::Latency};
 
 const THEIRS: u16 = 64_513;
 const AT_ONCE: usize = 32;

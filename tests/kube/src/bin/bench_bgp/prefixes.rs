@@ -7,13 +7,13 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use lb_tests::wait;
+use lb_tests::{spread::ms, wait};
 use lb_tests_bgp::{
     frr::{self, Frr},
     stage::{Node, OURS, THEIRS, lab, routes, session},
 };
 
-use crate::figures::{Prefixes, ms};
+use crate::figures::Prefixes;
 
 const ROUTERS: u8 = 4;
 const LIMIT: Duration = Duration::from_secs(60);

@@ -1,7 +1,8 @@
 //! What is measured, and what is to be reached.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
+use lb_tests::spread::Spread;
 use serde::Serialize;
 
 /// At 10,000 Services; with fewer they hold all the more.
@@ -50,27 +51,6 @@ pub(crate) struct Figures {
     pub(crate) agent_services: usize,
     pub(crate) agent_rss_kib: u64,
     pub(crate) missed: Vec<String>,
-}
-
-/// How a time is spread, in milliseconds.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct Spread {
-    pub(crate) count: usize,
-    pub(crate) p50: f64,
-    pub(crate) p90: f64,
-    pub(crate) p99: f64,
-    pub(crate) max: f64,
-}
-
-impl Spread {
-    pub(crate) fn of(mut times: Vec<Duration>) -> Self {
-        times.sort_unstable();
-        let at = |percent: usize| {
-            let index = (times.len() * percent).div_ceil(100).saturating_sub(1);
-            times.get(index).copied().unwrap_or_default().as_secs_f64() * 1000.0
-        };
-        Self { count: times.len(), p50: at(50), p90: at(90), p99: at(99), max: at(100) }
-    }
 }
 
 impl Figures {

@@ -9,6 +9,7 @@ use std::{
 use anyhow::ensure;
 use lb_tests::{
     lab::{Lab, Shape},
+    spread::{Spread, ms},
     wait,
 };
 use lb_tests_kube::{Identity, Plane, PlaneShape};
@@ -18,7 +19,7 @@ use crate::{
     audit::Audit,
     bare,
     controller::{Controller, IDENTITY, cpu_of},
-    figures::{Figures, Spread},
+    figures::Figures,
     services, singles,
 };
 
@@ -140,8 +141,4 @@ fn install(plane: &Plane) -> anyhow::Result<()> {
          MetalLoadBalancerClass\nmetadata: {{name: bench}}\nspec: {{isDefault: true, type: L2, addressPool: [{POOL}]}}\n"
     ))?;
     Ok(())
-}
-
-fn ms(span: Duration) -> f64 {
-    span.as_secs_f64() * 1000.0
 }
