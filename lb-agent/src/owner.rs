@@ -10,6 +10,7 @@ mod leave;
 mod listening;
 mod ownership;
 mod pass;
+mod rounds;
 mod sightings;
 mod stop;
 pub(crate) mod thread;
@@ -94,7 +95,6 @@ struct Seen {
     /// The lease was just lost: the next pass must not wait.
     lost: bool,
     audited_at: Duration,
-    yields_read_at: Duration,
     counters: Counters,
     /// What has been logged and still fails.
     reported: BTreeSet<String>,
@@ -200,7 +200,7 @@ impl Owner {
         let copies = self.schedule.next().map(|due| due.max(self.view.completed_at + COPIES));
         let decision = self.deciding.machine.next();
         let listen = Some(self.deciding.listening.next()).filter(|_| self.seen.looked);
-        let yields = Some(self.deciding.read_yields_at);
+        let yields = Some(self.deciding.rounds.next());
         let ours = [self.host.next(), self.seen.leaving.next(), self.plan_due()];
         let due = [yields, copies, decision, listen, Some(renewal)].into_iter().chain(ours);
         let due = due.flatten().min();

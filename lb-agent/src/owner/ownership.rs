@@ -24,13 +24,16 @@ use lb_store::{Key, Listing, Reflector};
 mod act;
 mod timed;
 
-use super::{Links, Owner, listening::Listening};
+use super::{Links, Owner, listening::Listening, rounds::Rounds};
 use crate::{
     clock,
     liveness::{Liveness, Readings, Whom},
     net::received,
     proxy,
-    xdp::events::{Event, Kind, Reaction},
+    xdp::{
+        events::{Event, Kind, Reaction},
+        tables::Look,
+    },
 };
 
 /// A peer that hears us says so with every probe; this long ago still counts.
@@ -63,8 +66,8 @@ pub(super) struct Deciding {
     reflected: Option<abi::Reflector>,
     discriminator: NonZeroU32,
     pub(super) listening: Listening,
-    /// When the map is read next for what gave way.
-    pub(super) read_yields_at: Duration,
+    /// When the map is read for what gave way.
+    pub(super) rounds: Rounds,
     health: Health,
     known_at: Known,
     /// Since when peers live and none says that it hears this node.
@@ -106,7 +109,7 @@ impl Deciding {
             reflected: None,
             discriminator: peers::discriminator(node),
             listening: Listening::default(),
-            read_yields_at: Duration::ZERO,
+            rounds: Rounds::default(),
             health: Health::default(),
             known_at: Known::NotBefore(clock::monotonic() + UNKNOWN),
             pending_since: None,
@@ -146,7 +149,7 @@ impl Owner {
         if !self.keeper.is_held() {
             return;
         }
-        let given_away = self.tables.yields();
+        let given_away = self.tables.yields(Look::ALL);
         // Of what cannot be read nobody knows who answers it: it is not held on, and the others are.
         let unread = given_away.failed.iter().map(|(key, _)| *key);
         let given_away: BTreeSet<EntryKey> = given_away.yielded.iter().copied().chain(unread).collect();

@@ -6,11 +6,8 @@ use lb_common::abi::{Station, StationKey};
 
 use lb_plan::ownership::Input;
 
-use super::{AUDIT, Owner};
+use super::Owner;
 use crate::xdp::events::{Event, Kind};
-
-/// Between two times that the map is read for what gave way, while events are being lost.
-const AGAIN: Duration = Duration::from_millis(100);
 
 impl Owner {
     /// Takes one event: it is counted, and told to who decides.
@@ -31,17 +28,17 @@ impl Owner {
                     self.deciding.machine.handle(now, Input::Missed);
                 }
                 if lost.of(Kind::Claim) > 0 {
-                    self.deciding.read_yields_at = self.deciding.read_yields_at.min(self.seen.yields_read_at + AGAIN);
+                    self.deciding.rounds.all_again(now);
                 }
             }
             Err(error) => self.report(vec![error]),
         }
-        if now < self.deciding.read_yields_at {
-            return;
+        let Some(look) = self.deciding.rounds.due(now) else { return };
+        let yields = self.tables.yields(look);
+        self.deciding.rounds.done(now, look, yields.last, self.tables.entry_count());
+        if !yields.failed.is_empty() {
+            self.deciding.rounds.all_again(now);
         }
-        let yields = self.tables.yields();
-        self.seen.yields_read_at = now;
-        self.deciding.read_yields_at = now + if yields.failed.is_empty() { AUDIT } else { AGAIN };
         if !yields.yielded.is_empty() {
             let count = yields.yielded.len();
             tracing::warn!(

@@ -18,6 +18,8 @@ use lb_plan::agent::{Action, EntryKey, Operation, Segment, SegmentKey, Table};
 
 mod claims;
 
+pub(crate) use claims::Look;
+
 use super::{
     convert::{self, Key},
     filter::{Filter, Write},

@@ -1,6 +1,6 @@
 //! What ownership asks of the tables: which claims were given way to, what a peer hears, what the reflector says.
 
-use std::time::Duration;
+use std::{ops::Bound, time::Duration};
 
 use anyhow::Context;
 use aya::maps::MapError;
@@ -15,6 +15,20 @@ use super::{KEEP, Tables, from_now};
 /// For how long a claim is kept that has not been announced yet: 10,000 take a second.
 const TURN: Nanos = 2_000_000_000;
 
+/// The entries to look up, in the order of their keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// Begins behind this one.
+    pub(crate) behind: Bound<EntryKey>,
+    /// At most so many.
+    pub(crate) most: usize,
+}
+
+impl Look {
+    /// Every one.
+    pub(crate) const ALL: Self = Self { behind: Bound::Unbounded, most: usize::MAX };
+}
+
 /// What the map says of the entries that stand as answered.
 #[derive(Debug, Default)]
 pub(crate) struct Yields {
@@ -22,6 +36,8 @@ pub(crate) struct Yields {
     pub(crate) yielded: Vec<EntryKey>,
     /// Of these it is not known.
     pub(crate) failed: Vec<(EntryKey, anyhow::Error)>,
+    /// The last one that was looked up.
+    pub(crate) last: Option<EntryKey>,
 }
 
 impl Tables {
@@ -74,10 +90,11 @@ impl Tables {
         }
     }
 
-    /// Every address that stands as answered and that the program gave away, whatever events have told.
-    pub(crate) fn yields(&self) -> Yields {
+    /// The addresses that stand as answered and that the program gave away, whatever events have told.
+    pub(crate) fn yields(&self, look: Look) -> Yields {
         let mut yields = Yields::default();
-        for key in self.entries.keys() {
+        for (key, _) in self.entries.range((look.behind, Bound::Unbounded)).take(look.most) {
+            yields.last = Some(*key);
             match self.has_yielded(*key) {
                 Ok(true) => yields.yielded.push(*key),
                 Ok(false) => {}
