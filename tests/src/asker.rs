@@ -11,7 +11,6 @@
 
 mod lane;
 mod record;
-pub(crate) mod urgent;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
@@ -30,7 +29,7 @@ use nix::poll::{PollFd, PollFlags, ppoll};
 use lane::Lane;
 pub use record::{ANSWER_WITHIN, Record, Reply, Request, Stamp, View};
 
-use crate::{lab::Namespace, packet_socket::wall_clock};
+use crate::{lab::Namespace, packet_socket::wall_clock, urgent};
 
 /// A clock step this small is a second of a slow adjustment, not a jump.
 const CLOCK_TOLERANCE: Duration = Duration::from_millis(20);

@@ -18,4 +18,5 @@ pub mod packet_socket;
 mod random;
 pub mod responder;
 pub mod spread;
+pub mod urgent;
 pub mod wait;

@@ -12,10 +12,7 @@ use std::{
 use anyhow::Context as _;
 
 use super::log::{Entry, Fault};
-use crate::{
-    asker::{Stamp, urgent},
-    wait,
-};
+use crate::{asker::Stamp, urgent, wait};
 
 const EVERY: Duration = Duration::from_millis(20);
 /// What an agent may notice: its probes are due every 50 ms, and three of them make a peer silent.

@@ -9,7 +9,7 @@ const PRIORITY: i32 = 10;
 
 /// Puts the calling thread under SCHED_FIFO (sched(7)). In a control group other than the root, version 1 gives a thread
 /// no real-time share by default: the error says so.
-pub(crate) fn this_thread() -> anyhow::Result<()> {
+pub fn this_thread() -> anyhow::Result<()> {
     let parameters = libc::sched_param { sched_priority: PRIORITY };
     // SAFETY: the pointer is to a value of the call's type, alive during the call; 0 is the calling thread.
     let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const parameters) };
