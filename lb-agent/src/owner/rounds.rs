@@ -88,7 +88,8 @@ mod tests {
             if let Some(look) = rounds.due(now) {
                 let behind = entries.iter().filter(|key| match look.behind {
                     Bound::Excluded(last) => **key > last,
-                    _ => true,
+                    Bound::Included(first) => **key >= first,
+                    Bound::Unbounded => true,
                 });
                 let looked: Vec<EntryKey> = behind.take(look.most).copied().collect();
                 looked.iter().for_each(|key| seen.entry(*key).or_default().push(now));
