@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::{
     pages::Pages,
     scene::{self, LIMIT, Scene, Setting, V4},
-    traffic::{Attempt, Traffic, Waiting, answered, failures},
+    traffic::{Attempt, Failure, Traffic, Waiting, answered, failures},
 };
 
 const NODES: u8 = 3;
@@ -43,8 +43,11 @@ pub struct Ecmp {
 pub struct Drained {
     /// New connections during all of it.
     pub attempts: usize,
-    /// Of these the failed ones, with why.
-    pub failed: Vec<String>,
+    /// Of these the failed ones: they could not be made, or were begun when the router had changed its ways already.
+    pub failed: Vec<Failure>,
+    /// Of these those that were in flight when the router changed its ways, and were cut by it: made by way of one node,
+    /// gone on by way of another.
+    pub in_flight: usize,
     /// Connections that were open before it, and how many of them were answered after it.
     pub open: usize,
     /// Of these.
@@ -104,8 +107,11 @@ impl Ecmp {
         wait::observe(MARGIN);
         let after = answered(&traffic.since(heard));
         let attempts = traffic.finish()?;
-        let failed = failures(&attempts).into_iter().filter_map(|attempt| attempt.answer.clone().err()).collect();
-        Ok(Drained { attempts: attempts.len(), failed, open: OPEN, kept, after })
+        let is_new =
+            |attempt: &&Attempt| attempt.began >= heard || matches!(attempt.answer, Err(Failure::NotConnected(_)));
+        let (new, in_flight): (Vec<&Attempt>, Vec<&Attempt>) = failures(&attempts).into_iter().partition(is_new);
+        let failed = new.into_iter().filter_map(|attempt| attempt.answer.clone().err()).collect();
+        Ok(Drained { attempts: attempts.len(), failed, in_flight: in_flight.len(), open: OPEN, kept, after })
     }
 
     /// A node dies under traffic: all its processes and its link at once.

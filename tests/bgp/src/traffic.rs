@@ -30,7 +30,16 @@ pub struct Attempt {
     /// When its fate was known.
     pub ended: Instant,
     /// The node that answered, or what went wrong.
-    pub answer: Result<String, String>,
+    pub answer: Result<String, Failure>,
+}
+
+/// Why a request was not answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// There was no connection.
+    NotConnected(String),
+    /// There was one, and it ended or went silent.
+    Cut(String),
 }
 
 /// Requests that go on. Dropped, they end.
@@ -140,16 +149,22 @@ impl Waiting {
 
 async fn attempt(to: SocketAddr, record: Arc<Mutex<Vec<Attempt>>>) {
     let began = Instant::now();
-    let answer = match tokio::time::timeout(LOST, fetch(to)).await {
-        Ok(fetched) => fetched.map_err(|error| format!("{error:#}")),
-        Err(_) => Err("no answer".to_owned()),
+    let answer = match in_time(async { Ok(TcpStream::connect(to).await?) }).await {
+        Ok(stream) => in_time(fetch(stream)).await.map_err(Failure::Cut),
+        Err(error) => Err(Failure::NotConnected(error)),
     };
     let attempt = Attempt { began, ended: Instant::now(), answer };
     record.lock().unwrap_or_else(PoisonError::into_inner).push(attempt);
 }
 
-async fn fetch(to: SocketAddr) -> anyhow::Result<String> {
-    let mut stream = TcpStream::connect(to).await.context("connect")?;
+async fn in_time<T>(step: impl Future<Output = anyhow::Result<T>>) -> Result<T, String> {
+    match tokio::time::timeout(LOST, step).await {
+        Ok(done) => done.map_err(|error| format!("{error:#}")),
+        Err(_) => Err("silence".to_owned()),
+    }
+}
+
+async fn fetch(mut stream: TcpStream) -> anyhow::Result<String> {
     stream.write_all(REQUEST).await.context("ask")?;
     let mut text = String::new();
     stream.read_to_string(&mut text).await.context("read")?;

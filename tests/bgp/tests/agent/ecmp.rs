@@ -12,7 +12,7 @@ fn a_drained_node_loses_no_new_connection_and_a_dead_one_only_those_before_bfd_n
     let Some(mut site) = Ecmp::start()? else { return Ok(()) };
     let drained = site.drain(0)?;
     println!("drained: {drained:?}");
-    assert_eq!(drained.failed, Vec::<String>::new());
+    assert_eq!(drained.failed, []);
     assert!(drained.attempts > 100, "{drained:?}");
     assert_eq!(drained.after, BTreeSet::from(["node-2".to_owned(), "node-3".to_owned()]));
     site.restore(0)?;

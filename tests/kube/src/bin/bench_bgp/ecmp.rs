@@ -10,10 +10,12 @@ pub(crate) fn measure(deaths: usize) -> anyhow::Result<Ecmp> {
     let mut site = Site::start()?.context("a prerequisite is missing")?;
     let drained = site.drain(0)?;
     ensure!(!drained.after.contains("node-1"), "the drained node was still used: {drained:?}");
+    eprintln!("drain: {drained:?}");
     site.restore(0)?;
     let mut figures = Ecmp {
         drain_connections: drained.attempts,
         drain_failed: drained.failed.len(),
+        drain_in_flight: drained.in_flight,
         drain_open: drained.open,
         drain_kept: drained.kept,
         ..Ecmp::default()

@@ -31,6 +31,8 @@ pub(crate) struct Ecmp {
     /// While a node was drained.
     pub(crate) drain_connections: usize,
     pub(crate) drain_failed: usize,
+    /// Cut because they were being made while the router changed its ways.
+    pub(crate) drain_in_flight: usize,
     /// Connections that were open when the drain began, and how many of them were answered after it.
     pub(crate) drain_open: usize,
     pub(crate) drain_kept: usize,
