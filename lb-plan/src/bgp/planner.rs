@@ -198,11 +198,11 @@ impl Planner {
                 field: "metadata.labels".into(),
                 may_pass: false,
                 message: format!(
-                    "{}: advertisements `{}` and `{}` have conflicting LOCAL_PREF ({} vs {}), and both select the \
+                    "{}: {} and {} have conflicting LOCAL_PREF ({} vs {}), and both select the \
                      Service: write one local preference, or let one of them select it; it is not announced",
                     Withheld::ConflictingAdvertisements.word(),
-                    one.name,
-                    other.name,
+                    one.origin.title(),
+                    other.origin.title(),
                     preference(one.attributes.local_pref),
                     preference(other.attributes.local_pref),
                 ),

@@ -40,6 +40,12 @@ impl Origin {
         !self.kind.starts_with("MetalLoadBalancer")
     }
 
+    /// As a message about another object names it.
+    pub(crate) fn title(&self) -> String {
+        let part = self.part.as_ref().map(|part| format!(" ({part})")).unwrap_or_default();
+        format!("{} `{}`{part}", self.kind, self.name)
+    }
+
     /// What is wrong with a field, which is named as MetalLB names it.
     pub(crate) fn problem(&self, field: &str, message: impl Into<String>) -> Problem {
         Problem {
@@ -93,6 +99,13 @@ pub(crate) struct ProfileSource {
     pub(crate) object: Arc<BFDProfile>,
 }
 
+/// An IPAddressPool, or what stands for one.
+#[derive(Debug, Clone)]
+pub(crate) struct PoolSource {
+    pub(crate) kind: &'static str,
+    pub(crate) object: Arc<IPAddressPool>,
+}
+
 /// The objects, in the order of their names.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sources {
@@ -100,7 +113,7 @@ pub(crate) struct Sources {
     pub(crate) advertisements: Vec<AdvertisementSource>,
     pub(crate) profiles: BTreeMap<String, ProfileSource>,
     pub(crate) communities: Vec<Arc<Community>>,
-    pub(crate) pools: BTreeMap<String, Arc<IPAddressPool>>,
+    pub(crate) pools: BTreeMap<String, PoolSource>,
     /// What of Deckhouse's objects cannot be translated.
     pub(crate) problems: Vec<Problem>,
 }
@@ -139,8 +152,10 @@ impl Sources {
             sources.profiles.insert(name(&object.metadata), source);
         }
         sources.communities = ours(listed.communities, listed.namespace).cloned().collect();
-        sources.pools =
-            ours(listed.pools, listed.namespace).map(|pool| (name(&pool.metadata), Arc::clone(pool))).collect();
+        for object in ours(listed.pools, listed.namespace) {
+            let source = PoolSource { kind: "IPAddressPool", object: Arc::clone(object) };
+            sources.pools.insert(name(&object.metadata), source);
+        }
         deckhouse::add(&mut sources, listed.deckhouse, listed.namespace);
         sources.peers.sort_by(|one, other| one.name.cmp(&other.name));
         sources.advertisements.sort_by(|one, other| one.name.cmp(&other.name));

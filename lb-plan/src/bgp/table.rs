@@ -121,10 +121,10 @@ impl Table {
                 configuration.advertisement(contest.used).zip(configuration.advertisement(contest.other))?;
             let preference = |one: &Advertisement| one.attributes.local_pref.unwrap_or_default();
             let message = format!(
-                "{} is for a prefix that BGPAdvertisement `{}` announces with {}, which is used: write one local \
+                "{} is for a prefix that {} announces with {}, which is used: write one local \
                  preference for both",
                 preference(other),
-                used.name,
+                used.origin.title(),
                 preference(used),
             );
             Some(other.origin.problem("spec.localPref", message))

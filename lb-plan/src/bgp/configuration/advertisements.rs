@@ -47,16 +47,19 @@ pub(in crate::bgp) fn read(
         peers: (!spec.peers.is_empty()).then(|| spec.peers.iter().cloned().collect()),
         source: source.object.clone(),
     };
-    for pool in context.sources.pools.values().filter(|pool| pools::selects(&advertisement, pool)) {
-        let name = pool.metadata.name.as_deref().unwrap_or_default();
-        for range in &address_pool_ranges(&pool.spec).0 {
+    for (name, pool) in &context.sources.pools {
+        if !pools::selects(&advertisement, &pool.object) {
+            continue;
+        }
+        for range in &address_pool_ranges(&pool.object.spec).0 {
             if let Some((length, shortest)) = misfit(&advertisement, range) {
                 let is_v6 = range.first.is_ipv6();
                 let field = if is_v6 { "spec.aggregationLengthV6" } else { "spec.aggregationLength" };
                 let message = format!(
                     "invalid aggregation length {length}: prefix {shortest} in this pool is more specific than the \
-                     aggregation length for addresses {} of IPAddressPool `{name}`: write {shortest} or more",
-                    range_text(range)
+                     aggregation length for addresses {} of {} `{name}`: write {shortest} or more",
+                    range_text(range),
+                    pool.kind,
                 );
                 tell(field.to_owned(), message, false);
             }

@@ -21,16 +21,26 @@ pub(super) fn read(configuration: &mut Configuration, context: &Context<'_>, sel
         let Some(peer) = peer else { continue };
         let identity = identity(&peer.settings);
         if let Some(first) = owners.get(&identity) {
-            let message = format!(
-                "peer {identity} already exists: BGPPeer `{}` is the same peer, and is used; delete one of them, or give \
-                 them node selectors that have no node in common",
-                first.name
-            );
-            configuration.problems.push(problem(source, "spec.peerAddress", message));
+            configuration.problems.push(problem(source, "spec.peerAddress", twice(&identity, source, first)));
             continue;
         }
         owners.insert(identity, source);
         configuration.peers.insert(source.name.clone(), Arc::new(peer));
+    }
+}
+
+fn twice(identity: &str, source: &PeerSource, first: &PeerSource) -> String {
+    let with = "node selectors that have no node in common";
+    match source.origin == first.origin {
+        true => format!(
+            "peer {identity} already exists: two MetalLoadBalancerConfigurations name this peer for one node, and `{}` is \
+             used, `{}` is not; name it in one of them, or give them {with}",
+            first.name, source.name
+        ),
+        false => format!(
+            "peer {identity} already exists: {} is the same peer, and is used; delete one of them, or give them {with}",
+            first.origin.title()
+        ),
     }
 }
 

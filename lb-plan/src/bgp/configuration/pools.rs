@@ -36,12 +36,13 @@ impl Pool {
 }
 
 pub(super) fn read(configuration: &mut Configuration, context: &Context<'_>) {
-    for (name, object) in &context.sources.pools {
+    for (name, source) in &context.sources.pools {
+        let object = &source.object;
         let ranges = address_pool_ranges(&object.spec).0;
         let has = |v6: bool| ranges.iter().any(|range| range.first.is_ipv6() == v6);
         let families = PoolFamilies { ipv4: has(false), ipv6: has(true) };
         let selected = of(configuration, |advertisement| selects(advertisement, object));
-        let kept = without_conflicts(configuration, selected, families, name);
+        let kept = without_conflicts(configuration, selected, families, (source.kind, name));
         let fitting = |v6: bool| -> Vec<AdvertisementId> {
             let of_family = ranges.iter().filter(|range| range.first.is_ipv6() == v6);
             let fits = |id: &AdvertisementId| {
@@ -80,7 +81,7 @@ fn without_conflicts(
     configuration: &mut Configuration,
     selected: Vec<AdvertisementId>,
     families: PoolFamilies,
-    pool: &str,
+    (kind, pool): (&str, &str),
 ) -> Vec<AdvertisementId> {
     let mut kept: Vec<AdvertisementId> = Vec::new();
     for id in selected {
@@ -96,11 +97,11 @@ fn without_conflicts(
         let preference = |one: &Advertisement| one.attributes.local_pref.unwrap_or_default();
         let message = format!(
             "invalid local preference {}: local preference {} was already set for the same type of BGP update by \
-             BGPAdvertisement `{}`, which is used for IPAddressPool `{pool}`: write one local preference, or other peers, \
+             {}, which is used for {kind} `{pool}`: write one local preference, or other peers, \
              nodes or aggregation lengths",
             preference(advertisement),
             preference(first),
-            first.name,
+            first.origin.title(),
         );
         let problem = advertisement.origin.problem("spec.localPref", message);
         configuration.problems.push(problem);

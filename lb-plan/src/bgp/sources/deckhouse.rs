@@ -13,9 +13,10 @@ use lb_api::{
     metallb::{BFDProfileSpec, BGPAdvertisementSpec, BGPPeerSpec, IPAddressPoolSpec},
 };
 
-use super::{AdvertisementSource, Origin, PeerSource, ProfileSource, Sources};
+use super::{AdvertisementSource, Origin, PeerSource, PoolSource, ProfileSource, Sources};
 use crate::bgp::{Problem, SecretName, snapshot::Deckhouse};
 
+const POOL: &str = "MetalLoadBalancerPool";
 const PEER: &str = "MetalLoadBalancerBGPPeer";
 const CONFIGURATION: &str = "MetalLoadBalancerConfiguration";
 const HOSTNAME: &str = "kubernetes.io/hostname";
@@ -36,7 +37,7 @@ pub(super) fn add(sources: &mut Sources, deckhouse: &Deckhouse, namespace: &str)
             };
             let mut object = IPAddressPool::new(&name, spec);
             object.metadata.namespace = Some(namespace.to_owned());
-            Arc::new(object)
+            PoolSource { kind: POOL, object: Arc::new(object) }
         });
     }
     let peers: BTreeMap<&str, &MetalLoadBalancerBGPPeer> =
@@ -175,7 +176,7 @@ fn advertise(
     for (index, advertisement) in configuration.spec.advertisements.iter().enumerate() {
         if advertisement.pool_names.is_empty() {
             let field = format!("spec.advertisements[{index}].poolNames");
-            let message = "is empty: name the MetalLoadBalancerPools to announce".into();
+            let message = format!("is empty: name the {POOL}s to announce");
             sources.problems.push(problem(&name, field, message));
             continue;
         }

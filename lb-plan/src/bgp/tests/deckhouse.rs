@@ -103,6 +103,42 @@ fn ports_and_bfd_are_deckhouses() {
     assert_eq!((bfd.profile.as_str(), bfd.settings.receive.as_millis()), ("bfd-core", 100));
 }
 
+/// What needs two objects to be wrong names both as the user has written them.
+#[test]
+fn messages_about_other_objects_name_deckhouses() {
+    let one = |local_pref: u32| json!({ "poolNames": ["pool"], "bgp": { "localPref": local_pref } });
+    let mut world = world();
+    configure(&mut world, &json!({ "advertisements": [one(100), one(200)] }));
+    assert_eq!(
+        world.problems(),
+        [
+            "MetalLoadBalancerConfiguration main: spec.advertisements[1].bgp.localPref: invalid local preference 200: local \
+          preference 100 was already set for the same type of BGP update by MetalLoadBalancerConfiguration `main` \
+          (spec.advertisements[0].bgp), which is used for MetalLoadBalancerPool `pool`: write one local preference, or \
+          other peers, nodes or aggregation lengths"
+        ]
+    );
+    let wide = json!({ "poolNames": ["pool"], "bgp": { "aggregationLength": 16 } });
+    configure(&mut world, &json!({ "advertisements": [wide] }));
+    let told = world.problems();
+    let end = "for addresses 192.0.2.0-192.0.2.255 of MetalLoadBalancerPool `pool`: write 24 or more";
+    assert!(told.len() == 1 && told[0].ends_with(end), "{told:#?}");
+}
+
+#[test]
+fn a_peer_that_two_configurations_name_for_one_node_is_one_session_and_that_is_told() {
+    let mut world = world();
+    let spec = json!({ "mode": "BGP", "bgp": { "peerNames": ["core"] } });
+    put(&mut world.snapshot.deckhouse.configurations, object(None, "more", &spec));
+    assert_eq!(sessions(&world), ["core-main"]);
+    assert_eq!(
+        world.problems(),
+        ["MetalLoadBalancerBGPPeer core: spec.peerAddress: peer 198.51.100.1 port 179 already exists: two \
+          MetalLoadBalancerConfigurations name this peer for one node, and `core-main` is used, `core-more` is not; name it \
+          in one of them, or give them node selectors that have no node in common"]
+    );
+}
+
 #[test]
 fn everything_wrong_with_deckhouses_objects_is_one_message() {
     for (change, beginning) in [

@@ -179,8 +179,8 @@ fn a_conflict_through_service_selectors_is_the_services_and_it_is_not_announced(
     assert_eq!(world.withheld("web"), Some("conflictingAdvertisements"));
     assert_eq!(world.told("tor"), ["192.0.2.9/32 lp 100"]);
     let told = world.problems();
-    let beginning = "Service default/web: metadata.labels: conflictingAdvertisements: advertisements `all` and `front` have \
-        conflicting LOCAL_PREF (100 vs 200)";
+    let beginning = "Service default/web: metadata.labels: conflictingAdvertisements: BGPAdvertisement `all` and \
+        BGPAdvertisement `front` have conflicting LOCAL_PREF (100 vs 200)";
     assert!(told.len() == 1 && told[0].starts_with(beginning), "{told:#?}");
 }
 
