@@ -16,6 +16,8 @@ pub mod annotation {
     pub const DECKHOUSE_IP_COUNT: &str = "network.deckhouse.io/l2-load-balancer-external-ips-count";
     /// The MetalLoadBalancerClass by name, where `spec.loadBalancerClass` cannot be changed any more.
     pub const DECKHOUSE_CLASS: &str = "network.deckhouse.io/metal-load-balancer-class";
+    /// The pool by name, a MetalLoadBalancerPool as a rule. Wins over [`METALLB_POOL`].
+    pub const DECKHOUSE_POOL: &str = "network.deckhouse.io/load-balancer-pool";
     /// Requested addresses, separated by commas; entry *i* of a family goes to index *i*.
     pub const DECKHOUSE_IPS: &str = "network.deckhouse.io/load-balancer-ips";
     /// Services with equal keys may share an address.

@@ -29,6 +29,15 @@ pub enum Count {
     Auto,
 }
 
+/// A pool that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolName {
+    /// Its name.
+    pub name: String,
+    /// The annotation that asks for it.
+    pub annotation: &'static str,
+}
+
 /// The wishes of one Service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -42,8 +51,8 @@ pub struct Request {
     pub ipv6: Vec<Ipv6Addr>,
     /// The field that asks for them.
     pub field: String,
-    /// The IPAddressPool by annotation.
-    pub pool: Option<String>,
+    /// The pool by annotation, Deckhouse's or MetalLB's.
+    pub pool: Option<PoolName>,
     /// Addresses that are asked for in MetalLB's way, if any are.
     pub metallb: Option<MetalLbAddresses>,
     /// Services with equal keys may share an address.
@@ -74,7 +83,7 @@ pub fn read(annotations: &BTreeMap<String, String>) -> Request {
         ipv4,
         ipv6,
         field: field(annotation::DECKHOUSE_IPS),
-        pool: metallb::text(annotations, annotation::METALLB_POOL),
+        pool: pool(annotations),
         metallb: metallb::addresses(annotations, None),
         sharing_key: text(annotations, annotation::DECKHOUSE_SHARED_IP_KEY)
             .or_else(|| text(annotations, annotation::DECKHOUSE_ALLOW_SHARED_IP))
@@ -82,6 +91,13 @@ pub fn read(annotations: &BTreeMap<String, String>) -> Request {
         deprecated: metallb::deprecated(annotations),
         problems,
     }
+}
+
+/// Deckhouse's annotation comes before MetalLB's (deckhouse.md section 3.1).
+fn pool(annotations: &BTreeMap<String, String>) -> Option<PoolName> {
+    let own = text(annotations, annotation::DECKHOUSE_POOL)
+        .map(|name| PoolName { name, annotation: annotation::DECKHOUSE_POOL });
+    own.or_else(|| metallb::pool(annotations))
 }
 
 /// The path of an annotation in a manifest.

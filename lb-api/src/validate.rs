@@ -16,6 +16,7 @@ use crate::{
 };
 
 mod bgp;
+mod deckhouse;
 mod metallb;
 mod names;
 mod pool;
@@ -25,6 +26,7 @@ pub use bgp::{
     AdvertisementSettings, CommunityText, CommunityValue, bfd_profile, bfd_settings, bgp_advertisement,
     bgp_advertisement_settings, bgp_peer, bgp_peer_settings, community, parse_community, parse_duration,
 };
+pub use deckhouse::{load_balancer_pool, load_balancer_pool_ranges};
 pub use metallb::{address_pool, address_pool_ranges, l2_advertisement, overlap, text as range_text};
 pub use names::{is_label, is_subdomain};
 pub use pool::{AddressRange, RangeError, parse_entry};

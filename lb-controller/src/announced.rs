@@ -87,6 +87,11 @@ impl Announced {
         }
     }
 
+    /// The names of MetalLoadBalancerPools that may exist although they are not listed.
+    pub(crate) fn doubtful_pools(&self) -> Vec<String> {
+        self.deckhouse_pools.current().doubtful.iter().map(|key| key.name.clone()).collect()
+    }
+
     /// The same; `None` while not all of it has been read.
     pub(crate) fn synced(&self) -> Option<BgpObjects> {
         let synced = self.peers.current().synced

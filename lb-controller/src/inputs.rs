@@ -111,6 +111,7 @@ impl Inputs {
             namespaces: self.namespaces.current(),
             slices: self.slices.current(),
             bgp: self.announced.current(),
+            doubtful_pools: self.announced.doubtful_pools(),
         }
     }
 
@@ -122,13 +123,18 @@ impl Inputs {
         now: Timestamp,
         quarantine: Duration,
     ) -> Snapshot {
+        // A MetalLoadBalancerPool stands for the IPAddressPool of its name.
+        let mut ip_address_pools = doubt(&seen.pools);
+        for name in &seen.doubtful_pools {
+            ip_address_pools.insert(self.configuration.namespace.as_str(), name.as_str());
+        }
         Snapshot {
             doubts: Doubts {
                 services: doubt(&seen.services),
                 nodes: doubt(&seen.nodes),
                 classes: doubt(&seen.classes),
                 virtual_ips: doubt(&seen.virtual_ips),
-                ip_address_pools: doubt(&seen.pools),
+                ip_address_pools,
                 l2_advertisements: doubt(&seen.advertisements),
                 namespaces: doubt(&seen.namespaces),
                 endpoint_slices: doubt(&seen.slices),
@@ -165,6 +171,8 @@ pub(crate) struct Seen {
     namespaces: Arc<Listing<Namespace>>,
     slices: Arc<Listing<EndpointSlice>>,
     bgp: BgpObjects,
+    /// MetalLoadBalancerPools that may exist although they are not listed.
+    doubtful_pools: Vec<String>,
 }
 
 impl Seen {
@@ -182,6 +190,7 @@ impl Seen {
             self.virtual_ips.doubtful.is_empty(),
             self.pools.doubtful.is_empty(),
             self.slices.doubtful.is_empty(),
+            self.doubtful_pools.is_empty(),
         ];
         others.into_iter().chain(certain).all(|holds| holds).then(|| Changes {
             services: changes(&earlier.services, &self.services),

@@ -179,6 +179,7 @@ pub(crate) fn describe<K: Object>(object: &K) -> String {
 pub(crate) fn partly(object: &dyn Any) -> Vec<Problem> {
     let class = object.downcast_ref::<MetalLoadBalancerClass>().map(validate::class);
     let pool = || object.downcast_ref::<IPAddressPool>().map(validate::address_pool);
+    let deckhouse = || object.downcast_ref::<MetalLoadBalancerPool>().map(validate::load_balancer_pool);
     let advertisement = || object.downcast_ref::<L2Advertisement>().map(validate::l2_advertisement);
     let community = || object.downcast_ref::<Community>().map(validate::community);
     let bgp = || {
@@ -187,7 +188,7 @@ pub(crate) fn partly(object: &dyn Any) -> Vec<Problem> {
         let profile = || object.downcast_ref::<BFDProfile>().map(validate::bfd_profile);
         peer.or_else(advertisement).or_else(profile)
     };
-    class.or_else(pool).or_else(advertisement).or_else(community).or_else(bgp).unwrap_or_default()
+    class.or_else(pool).or_else(deckhouse).or_else(advertisement).or_else(community).or_else(bgp).unwrap_or_default()
 }
 
 fn check<K: Object>(document: &Document<'_>, mut value: Value, key: &Key) -> Result<Checked, Vec<Fault>> {

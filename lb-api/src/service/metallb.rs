@@ -7,7 +7,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use super::field;
+use super::{PoolName, field};
 use crate::{names::annotation, validate::Problem};
 
 /// Addresses that are asked for in MetalLB's way.
@@ -66,6 +66,13 @@ fn parse(field: String, list: &str) -> MetalLbAddresses {
 /// The annotation under the newer prefix if it is there, else under the older one.
 fn present<'a>(annotations: &'a BTreeMap<String, String>, names: [&'static str; 2]) -> Option<(&'static str, &'a str)> {
     names.into_iter().find_map(|name| annotations.get(name).map(|value| (name, value.as_str())))
+}
+
+/// The pool by annotation.
+pub(super) fn pool(annotations: &BTreeMap<String, String>) -> Option<PoolName> {
+    let (annotation, value) = present(annotations, annotation::METALLB_POOL)?;
+    let name = value.trim();
+    (!name.is_empty()).then(|| PoolName { name: name.to_owned(), annotation })
 }
 
 pub(super) fn text(annotations: &BTreeMap<String, String>, names: [&'static str; 2]) -> Option<String> {

@@ -93,7 +93,7 @@ fn metallbs_annotations_are_read_under_both_prefixes() {
         ("metallb.universe.tf/loadBalancerIPs", "192.0.2.1 , 2001:db8::1"),
         ("metallb.universe.tf/allow-shared-ip", "key"),
     ]);
-    assert_eq!(request.pool.as_deref(), Some("blue"));
+    assert_eq!(request.pool.map(|pool| pool.name).as_deref(), Some("blue"));
     assert_eq!(request.sharing_key.as_deref(), Some("key"));
     let asked = request.metallb.expect("asked");
     assert_eq!(
@@ -112,6 +112,16 @@ fn metallbs_annotations_are_read_under_both_prefixes() {
     // Presence decides, even if it is empty.
     let request = of(&[("metallb.io/loadBalancerIPs", ""), ("metallb.universe.tf/loadBalancerIPs", "192.0.2.1")]);
     assert_eq!(request.metallb, None);
+}
+
+#[test]
+fn deckhouses_pool_wins_over_metallbs() {
+    let asked = |annotations: &[(&str, &str)]| of(annotations).pool.map(|pool| (pool.name, pool.annotation));
+    let (own, theirs) = ("network.deckhouse.io/load-balancer-pool", "metallb.universe.tf/address-pool");
+    assert_eq!(asked(&[(own, " blue "), (theirs, "red")]), Some(("blue".to_owned(), own)));
+    // An empty one is no wish.
+    assert_eq!(asked(&[(own, ""), (theirs, "red")]), Some(("red".to_owned(), theirs)));
+    assert_eq!(asked(&[(own, " ")]), None);
 }
 
 #[test]

@@ -18,8 +18,13 @@ use crate::{
 /// As MetalLB does, and unlike [`super::pool_ranges`]: host bits of a block are ignored, and an IPv4-mapped address is
 /// its IPv4 address.
 pub fn address_pool_ranges(spec: &IPAddressPoolSpec) -> (Vec<AddressRange>, Vec<Problem>) {
+    ranges(&spec.addresses)
+}
+
+/// The usable entries of `spec.addresses`.
+pub(super) fn ranges(addresses: &[String]) -> (Vec<AddressRange>, Vec<Problem>) {
     let (mut ranges, mut problems) = (Vec::new(), Vec::new());
-    for (index, entry) in spec.addresses.iter().enumerate() {
+    for (index, entry) in addresses.iter().enumerate() {
         match lenient(entry) {
             Ok(range) => ranges.push(range),
             Err(error) => problems.push(Problem::new(format!("spec.addresses[{index}]"), error.to_string())),
@@ -48,9 +53,16 @@ fn unmapped(entry: &str, mapped: &str, right: &str) -> String {
 
 /// What is wrong with a pool, seen alone.
 pub fn address_pool(pool: &IPAddressPool) -> Vec<Problem> {
-    let spec = &pool.spec;
-    let (ranges, mut problems) = address_pool_ranges(spec);
-    if spec.addresses.is_empty() {
+    let mut problems = addresses(&pool.spec.addresses);
+    problems.extend(pool.spec.service_allocation.as_ref().map(allocation).unwrap_or_default());
+    problems.extend(misplaced(pool));
+    problems
+}
+
+/// What is wrong with `spec.addresses`.
+pub(super) fn addresses(addresses: &[String]) -> Vec<Problem> {
+    let (ranges, mut problems) = ranges(addresses);
+    if addresses.is_empty() {
         let message = "is empty: the pool needs at least one CIDR block or range";
         problems.push(Problem::new("spec.addresses", message));
     }
@@ -63,8 +75,6 @@ pub fn address_pool(pool: &IPAddressPool) -> Vec<Problem> {
         }
         seen.push(range);
     }
-    problems.extend(spec.service_allocation.as_ref().map(allocation).unwrap_or_default());
-    problems.extend(misplaced(pool));
     problems
 }
 

@@ -100,6 +100,7 @@ fn change(request: &Request) -> serde_json::Result<Option<Change>> {
         ("metallb.io", "BGPPeer") => Subject::Peer(decode(tree)?),
         ("metallb.io", "BGPAdvertisement") => Subject::BgpAdvertisement(decode(tree)?),
         ("metallb.io", "BFDProfile") => Subject::Profile(decode(tree)?),
+        ("network.deckhouse.io", "MetalLoadBalancerPool") => Subject::DeckhousePool(decode(tree)?),
         ("network.deckhouse.io", "MetalLoadBalancerClass") => Subject::Class(decode(tree)?),
         _ => return Ok(None),
     };

@@ -3,8 +3,8 @@
 //! The plan that follows judges the same by the same functions (`problems`), so without a webhook it is told as
 //! an Event, and nothing wrong is done either way. Pure.
 //!
-//! What MetalLB refuses of its own kinds is refused here with the same words (`metallb.md` section 6). A class is
-//! refused only for what it does to other objects: Deckhouse's schema accepts anything in it. What was there before and
+//! What MetalLB refuses of its own kinds is refused here with the same words (`metallb.md` section 6). Deckhouse's kinds
+//! are refused only for what they do to other objects: who writes them wrote them for Deckhouse. What was there before and
 //! stays as it was is never refused, so that an object that is wrong already can still be labelled.
 
 use std::{
@@ -15,8 +15,8 @@ use std::{
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use lb_api::{
-    BFDProfile, BGPAdvertisement, BGPPeer, Community, IPAddressPool, L2Advertisement, MetalLoadBalancerClass, validate,
-    virtual_ip::Family,
+    BFDProfile, BGPAdvertisement, BGPPeer, Community, IPAddressPool, L2Advertisement, MetalLoadBalancerClass,
+    MetalLoadBalancerPool, validate, virtual_ip::Family,
 };
 
 use super::{
@@ -35,6 +35,8 @@ pub enum Subject {
     Pool(Box<IPAddressPool>),
     /// A MetalLoadBalancerClass.
     Class(Box<MetalLoadBalancerClass>),
+    /// A MetalLoadBalancerPool.
+    DeckhousePool(Box<MetalLoadBalancerPool>),
     /// An L2Advertisement.
     Advertisement(Box<L2Advertisement>),
     /// A Community.
@@ -91,7 +93,9 @@ pub fn judge(snapshot: &Snapshot, change: &Change) -> Verdict {
     let (before, after) = (Cluster::read(snapshot, &old), Cluster::read(&after, &new));
     match change {
         Change::Put(Subject::Advertisement(object)) => advertised(object, &after, &mut verdict),
-        Change::Put(subject @ (Subject::Pool(_) | Subject::Class(_))) => put(subject, &before, &after, &mut verdict),
+        Change::Put(subject @ (Subject::Pool(_) | Subject::DeckhousePool(_) | Subject::Class(_))) => {
+            put(subject, &before, &after, &mut verdict)
+        }
         Change::Put(_) | Change::Delete(_) => {}
     }
     verdict.warnings.extend(lost(&before, &after, &old));
@@ -109,6 +113,7 @@ fn put(subject: &Subject, before: &Cluster<'_>, after: &Cluster<'_>, verdict: &m
             match subject {
                 Subject::Pool(_) => verdict.refused.push(text),
                 Subject::Class(_)
+                | Subject::DeckhousePool(_)
                 | Subject::Advertisement(_)
                 | Subject::Community(_)
                 | Subject::Peer(_)
@@ -124,6 +129,11 @@ fn put(subject: &Subject, before: &Cluster<'_>, after: &Cluster<'_>, verdict: &m
         own.filter_map(|overlap| Some((after.pool(overlap.pool)?.reference.clone(), overlap.problem.to_string())));
     let new = own.filter(|(reference, text)| !known.contains(&(reference.clone(), Reason::Overlap, text.clone())));
     verdict.refused.extend(new.map(|(_, text)| text));
+    if let Subject::DeckhousePool(pool) = subject {
+        let shadowed =
+            problems::shadowed(after).into_iter().filter(|(other, _)| other.metadata.name == pool.metadata.name);
+        verdict.warnings.extend(shadowed.map(|(_, problem)| problem.to_string()));
+    }
     let Subject::Class(class) = subject else { return };
     let name = class.metadata.name.as_deref().unwrap_or_default();
     let is_default = |cluster: &Cluster<'_>| cluster.defaults().any(|id| cluster.name(id) == name);
@@ -160,7 +170,7 @@ fn misplaced(subject: &Subject, configuration: &Configuration) -> Option<String>
         Subject::Peer(object) => &object.metadata,
         Subject::BgpAdvertisement(object) => &object.metadata,
         Subject::Profile(object) => &object.metadata,
-        Subject::Class(_) => return None,
+        Subject::Class(_) | Subject::DeckhousePool(_) => return None,
     };
     let right = &configuration.namespace;
     let is_elsewhere = metadata.namespace.as_ref() != Some(right) && !is_deckhouses(metadata);
@@ -180,6 +190,9 @@ fn changed(snapshot: &Snapshot, change: &Change) -> Snapshot {
     };
     match subject {
         Subject::Pool(object) => replace(&mut after.ip_address_pools, object, is_put, |one| &one.metadata),
+        Subject::DeckhousePool(object) => {
+            replace(&mut after.bgp.deckhouse.pools, object, is_put, |one| &one.metadata);
+        }
         Subject::Class(object) => replace(&mut after.classes, object, is_put, |one| &one.metadata),
         Subject::Advertisement(object) => replace(&mut after.l2_advertisements, object, is_put, |one| &one.metadata),
         Subject::Community(object) => replace(&mut after.bgp.communities, object, is_put, |one| &one.metadata),
@@ -204,15 +217,18 @@ fn replace<K: Clone>(list: &mut Vec<Arc<K>>, object: &K, is_put: bool, metadata:
 fn reference(subject: &Subject, configuration: &Configuration) -> String {
     match subject {
         Subject::Class(object) => object.metadata.name.clone().unwrap_or_default(),
-        Subject::Pool(object) => {
-            format!("{}/{}", configuration.namespace, object.metadata.name.as_deref().unwrap_or_default())
-        }
+        Subject::Pool(object) => of_pool(&object.metadata, configuration),
+        Subject::DeckhousePool(object) => of_pool(&object.metadata, configuration),
         Subject::Advertisement(_)
         | Subject::Community(_)
         | Subject::Peer(_)
         | Subject::BgpAdvertisement(_)
         | Subject::Profile(_) => String::new(),
     }
+}
+
+fn of_pool(metadata: &ObjectMeta, configuration: &Configuration) -> String {
+    format!("{}/{}", configuration.namespace, metadata.name.as_deref().unwrap_or_default())
 }
 
 /// Addresses of Services that a pool had before and that none has after, by pool. Nothing of it is refused, as in
@@ -235,7 +251,7 @@ fn lost(before: &Cluster<'_>, after: &Cluster<'_>, inventory: &Inventory<'_>) ->
             // What a class that is gone gave is kept: the class may come back.
             (Source::Class { .. }, None) => "their Services keep them, and get no new ones while the class is gone",
             (Source::Pool { .. }, None) if !after.has_address_pools() => {
-                "their Services keep them as long as there is no IPAddressPool at all"
+                "their Services keep them as long as there is no such pool at all"
             }
             _ => "their Services get others, and lose these",
         };

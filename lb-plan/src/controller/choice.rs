@@ -6,9 +6,11 @@
 //! 2. The class recorded in the Service's condition. So a binding is sticky, as in Deckhouse; and a Service whose
 //!    recorded class is gone is left as it is.
 //! 3. The class by `spec.loadBalancerClass`, then by annotation.
-//! 4. MetalLB's annotations for a pool or addresses, if there is an IPAddressPool at all.
+//! 4. An annotation for a pool, Deckhouse's or MetalLB's, or MetalLB's for addresses, if there is such a pool at all.
 //! 5. What the Service has already, so that a new default takes nobody's address.
-//! 6. The default class, then the IPAddressPools that assign by themselves.
+//! 6. The default class, then the pools that assign by themselves.
+//!
+//! Pools are here IPAddressPools and Deckhouse's MetalLoadBalancerPools, which stand for them.
 //!
 //! Unlike Deckhouse: an unknown class by annotation is told on the Service; of several default classes the first by
 //! name is used, and the others are told.
@@ -34,6 +36,8 @@ use super::{
     pool::number,
     wish::Wish,
 };
+
+mod pools;
 
 /// A Service and what was made of it.
 #[derive(Debug)]
@@ -66,7 +70,7 @@ pub(super) enum Standing {
     Frozen,
     /// It has this class.
     Class(PoolId),
-    /// It gets addresses of IPAddressPools.
+    /// It gets addresses of pools that are no classes.
     Pools,
 }
 
@@ -80,7 +84,7 @@ impl Claimant<'_> {
         match self.standing {
             Standing::Class(class) => class == id,
             Standing::Pools => {
-                let named = self.request.pool.as_deref().is_none_or(|name| name == pool.name);
+                let named = self.request.pool.as_ref().is_none_or(|asked| asked.name == pool.name);
                 !pool.is_class() && named && pool.allows(self.namespace, self.labels)
             }
             Standing::NotOurs | Standing::Unbound | Standing::Frozen => false,
@@ -150,8 +154,8 @@ fn claimant<'a>(service: &'a Service, cluster: &Cluster<'a>, inventory: &Invento
         claimant.standing = Standing::Frozen;
     }
     match claimant.standing {
-        Standing::Pools => pools(&mut claimant, cluster),
-        Standing::Class(id) => class_only(&mut claimant, cluster.name(id)),
+        Standing::Pools => pools::choose(&mut claimant, cluster),
+        Standing::Class(id) => pools::class_only(&mut claimant, cluster.name(id)),
         Standing::NotOurs | Standing::Unbound | Standing::Frozen => {}
     }
     claimant
@@ -214,7 +218,7 @@ fn by_wish<'a>(claimant: &mut Claimant<'a>, cluster: &Cluster<'a>, inventory: &I
     if let Some(name) = by_name {
         let instead = match standing {
             Standing::Class(class) => format!("`{}` is used", cluster.name(class)),
-            Standing::Pools => "IPAddressPools are used".to_owned(),
+            Standing::Pools => "pools are used".to_owned(),
             Standing::NotOurs | Standing::Unbound | Standing::Frozen => "there is no default class".to_owned(),
         };
         no_such_class(claimant, &name, &instead);
@@ -223,9 +227,9 @@ fn by_wish<'a>(claimant: &mut Claimant<'a>, cluster: &Cluster<'a>, inventory: &I
 }
 
 fn without_class<'a>(claimant: &Claimant<'a>, cluster: &Cluster<'a>, inventory: &Inventory<'a>) -> Standing {
-    let metallb = claimant.request.pool.is_some() || claimant.request.metallb.is_some();
+    let asks = claimant.request.pool.is_some() || claimant.request.metallb.is_some();
     let default = cluster.default();
-    if metallb && cluster.has_address_pools() {
+    if asks && cluster.has_address_pools() {
         return Standing::Pools;
     }
     if let Some(standing) = by_possession(claimant, cluster, inventory) {
@@ -257,61 +261,6 @@ fn by_possession<'a>(claimant: &Claimant<'a>, cluster: &Cluster<'a>, inventory: 
         cluster.pools.iter().filter(allowed).any(|pool| pool.has(*address))
     };
     (!shown.iter().any(of_class) && shown.iter().any(of_pools)).then_some(Standing::Pools)
-}
-
-/// Which IPAddressPools a Service takes from.
-fn pools(claimant: &mut Claimant<'_>, cluster: &Cluster<'_>) {
-    if claimant.request.ipv4.is_empty()
-        && claimant.request.ipv6.is_empty()
-        && let Some(asked) = claimant.request.metallb.clone()
-    {
-        match asked.problem {
-            Some(problem) => claimant.problems.push((Reason::LoadBalancerFailed, problem)),
-            None => {
-                (claimant.request.ipv4, claimant.request.ipv6) = (asked.ipv4, asked.ipv6);
-                claimant.request.field = asked.field;
-            }
-        }
-    }
-    if let Some(name) = claimant.request.pool.clone() {
-        return named_pool(claimant, cluster, &name);
-    }
-    let allowed = |id: &PoolId| cluster.pool(*id).is_some_and(|pool| pool.allows(claimant.namespace, claimant.labels));
-    let pinned: Vec<PoolId> = cluster.pinned.iter().copied().filter(allowed).collect();
-    claimant.tiers = vec![pinned, cluster.open.clone()];
-}
-
-fn named_pool(claimant: &mut Claimant<'_>, cluster: &Cluster<'_>, name: &str) {
-    let field = service::field(annotation::METALLB_POOL[0]);
-    let namespace = &cluster.snapshot.configuration.namespace;
-    match cluster.address_pool(name).and_then(|id| Some((id, cluster.pool(id)?))) {
-        Some((id, pool)) if pool.allows(claimant.namespace, claimant.labels) => claimant.tiers = vec![vec![id]],
-        Some(_) => {
-            let message = format!(
-                "IPAddressPool `{name}` is not compatible with the Service: its spec.serviceAllocation leaves it out"
-            );
-            claimant.complain(Reason::AllocationFailed, field, message);
-        }
-        None if cluster.snapshot.doubts.ip_address_pools.may_exist(namespace, name) => {}
-        None => {
-            let message = format!("unknown pool `{name}`: write the name of an IPAddressPool in namespace {namespace}");
-            claimant.complain(Reason::AllocationFailed, field, message);
-            // What it has it keeps: the name may be a slip of the pen.
-            claimant.request.pool = None;
-        }
-    }
-}
-
-/// Deckhouse reads none of MetalLB's wishes; neither do we, because honouring them would move addresses.
-fn class_only(claimant: &mut Claimant<'_>, class: &str) {
-    let pool = claimant.request.pool.is_some().then(|| service::field(annotation::METALLB_POOL[0]));
-    let addresses = claimant.request.metallb.as_ref().map(|asked| asked.field.clone());
-    for field in pool.into_iter().chain(addresses) {
-        let is_pool = field.contains("address-pool");
-        let write = if is_pool { annotation::DECKHOUSE_CLASS } else { annotation::DECKHOUSE_IPS };
-        let message = format!("is not read, because the Service has class `{class}`: write {write} instead");
-        claimant.complain(Reason::InvalidValue, field, message);
-    }
 }
 
 fn is_unknown(name: &str, cluster: &Cluster<'_>) -> bool {

@@ -1,7 +1,8 @@
 //! Pools, advertisements, Nodes and endpoints as allocation and ranking need them.
 //!
 //! A MetalLoadBalancerClass and an IPAddressPool are both a [`Pool`] here: addresses that some Services may have. They
-//! differ in who may have them ([`super::choice`]) and in who may hold them ([`reach`]).
+//! differ in who may have them ([`super::choice`]) and in who may hold them ([`reach`]). A MetalLoadBalancerPool stands
+//! for the IPAddressPool of its name in the configuration namespace, unless there is one ([`written`]).
 //!
 //! A pool is named by its position, and in `VirtualIP.spec.pool` by its [`Pool::reference`].
 
@@ -9,8 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::Namespace;
 use lb_api::{
-    AddressRange, IPAddressPool, MetalLoadBalancerClass, Terms, pool_ranges, selector, validate::address_pool_ranges,
-    virtual_ip::Family,
+    AddressRange, MetalLoadBalancerClass, Terms, metallb::ServiceAllocation, pool_ranges, selector, virtual_ip::Family,
 };
 
 use super::{Snapshot, inventory::Inventory, planner::Memory, pool::Intervals};
@@ -18,10 +18,12 @@ use super::{Snapshot, inventory::Inventory, planner::Memory, pool::Intervals};
 mod endpoints;
 mod nodes;
 mod reach;
+mod written;
 
 pub(super) use endpoints::Endpoints;
 pub(super) use nodes::Nodes;
 pub(super) use reach::{NodeSet, Reach};
+pub(super) use written::Written;
 
 /// A pool by its position.
 pub(super) type PoolId = usize;
@@ -29,7 +31,7 @@ pub(super) type PoolId = usize;
 /// Addresses that some Services may have.
 #[derive(Debug)]
 pub(super) struct Pool<'a> {
-    /// What `VirtualIP.spec.pool` says: the name of a class, or `namespace/name` of an IPAddressPool.
+    /// What `VirtualIP.spec.pool` says: the name of a class, or `namespace/name` of an IPAddressPool or what stands for one.
     pub(super) reference: String,
     pub(super) name: &'a str,
     pub(super) source: Source<'a>,
@@ -44,7 +46,7 @@ pub(super) struct Pool<'a> {
 #[derive(Debug)]
 pub(super) enum Source<'a> {
     Class { object: &'a MetalLoadBalancerClass, reach: Reach, meant: usize },
-    Pool { object: &'a IPAddressPool, namespaces: Option<BTreeSet<&'a str>>, advertisements: Vec<usize> },
+    Pool { object: Written<'a>, namespaces: Option<BTreeSet<&'a str>>, advertisements: Vec<usize> },
 }
 
 impl Pool<'_> {
@@ -59,7 +61,7 @@ impl Pool<'_> {
     pub(super) fn title(&self) -> String {
         match self.source {
             Source::Class { .. } => format!("class `{}`", self.name),
-            Source::Pool { .. } => format!("IPAddressPool `{}`", self.name),
+            Source::Pool { object, .. } => format!("{} `{}`", object.kind(), self.name),
         }
     }
 
@@ -70,7 +72,7 @@ impl Pool<'_> {
     /// Whether a Service of that namespace and with those labels may have addresses of it.
     pub(super) fn allows(&self, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
         let Source::Pool { object, namespaces, .. } = &self.source else { return true };
-        let Some(allocation) = &object.spec.service_allocation else { return true };
+        let Some(allocation) = object.allocation() else { return true };
         let selectors = &allocation.service_selectors;
         namespaces.as_ref().is_none_or(|names| names.contains(namespace))
             && (selectors.is_empty() || selector::any_matches(selectors, labels))
@@ -79,7 +81,7 @@ impl Pool<'_> {
     /// 0 and less come last.
     fn priority(&self) -> i64 {
         let Source::Pool { object, .. } = &self.source else { return i64::MAX };
-        let priority = object.spec.service_allocation.as_ref().and_then(|allocation| allocation.priority);
+        let priority = object.allocation().and_then(|allocation| allocation.priority);
         priority.filter(|&priority| priority > 0).unwrap_or(i64::MAX)
     }
 }
@@ -125,7 +127,7 @@ impl<'a> Cluster<'a> {
         let automatic = |pinned: bool| -> Vec<PoolId> {
             let fits = |id: &PoolId| match pools.get(*id).map(|pool| &pool.source) {
                 Some(Source::Pool { object, .. }) => {
-                    object.spec.auto_assign && object.spec.service_allocation.is_some() == pinned
+                    object.assigns_by_itself() && object.allocation().is_some() == pinned
                 }
                 Some(Source::Class { .. }) | None => false,
             };
@@ -146,13 +148,25 @@ impl<'a> Cluster<'a> {
         self.classes.get(name).copied()
     }
 
-    /// An IPAddressPool by name.
+    /// An IPAddressPool, or what stands for one, by name.
     pub(super) fn address_pool(&self, name: &str) -> Option<PoolId> {
         self.address_pools.get(name).copied()
     }
 
     pub(super) fn has_address_pools(&self) -> bool {
         !self.address_pools.is_empty()
+    }
+
+    /// What the pools that are no classes are, for a message that means any of them.
+    pub(super) fn kinds_of_address_pools(&self) -> &'static str {
+        let is_deckhouses =
+            |pool: &&Pool<'_>| matches!(pool.source, Source::Pool { object: Written::Deckhouse(_), .. });
+        let deckhouses = self.pools.iter().filter(is_deckhouses).count();
+        match deckhouses {
+            0 => "IPAddressPool",
+            all if all == self.address_pools.len() => "MetalLoadBalancerPool",
+            _ => "IPAddressPool or MetalLoadBalancerPool",
+        }
     }
 
     /// What a VirtualIP says it is from.
@@ -218,24 +232,26 @@ fn classes<'a>(snapshot: &'a Snapshot, nodes: &Nodes) -> Vec<Pool<'a>> {
 
 fn address_pools<'a>(snapshot: &'a Snapshot, configuration: &'a str) -> impl Iterator<Item = Pool<'a>> {
     let listed = snapshot.ip_address_pools.iter().filter(|_| snapshot.configuration.reads_metallb);
-    let ours = listed.filter_map(move |object| {
-        let name = object.metadata.name.as_deref()?;
-        (object.metadata.namespace.as_deref() == Some(configuration)).then_some((name, object.as_ref()))
-    });
-    ours.map(move |(name, object)| {
-        let (ranges, problems) = address_pool_ranges(&object.spec);
-        let namespaces = namespaces(snapshot, object);
-        let advertisements = reach::advertisements(snapshot, object);
+    let ours = listed.filter(move |object| object.metadata.namespace.as_deref() == Some(configuration));
+    let metallb = ours.map(|object| Written::MetalLb(object));
+    let names: BTreeSet<&str> = metallb.clone().filter_map(Written::name).collect();
+    let deckhouse = snapshot.bgp.deckhouse.pools.iter().filter(|_| snapshot.configuration.reads_metallb);
+    let deckhouse = deckhouse.map(|object| Written::Deckhouse(object));
+    let deckhouse = deckhouse.filter(move |object| object.name().is_some_and(|name| !names.contains(name)));
+    metallb.chain(deckhouse).filter_map(move |object| {
+        let name = object.name()?;
+        let (ranges, problems) = object.ranges();
+        let namespaces = object.allocation().and_then(|allocation| namespaces(snapshot, allocation));
+        let advertisements = reach::advertisements(snapshot, configuration, object);
         let source = Source::Pool { object, namespaces, advertisements };
         let reference = format!("{configuration}/{name}");
-        pool(reference, name, source, ranges, problems.is_empty(), object.spec.avoid_buggy_ips)
+        Some(pool(reference, name, source, ranges, problems.is_empty(), object.avoids_buggy()))
     })
 }
 
 /// The namespaces that a pool is for; `None`: all. Selectors that match no namespace restrict it to none: unlike in
 /// MetalLB, a selector never widens a pool.
-fn namespaces<'a>(snapshot: &'a Snapshot, object: &'a IPAddressPool) -> Option<BTreeSet<&'a str>> {
-    let allocation = object.spec.service_allocation.as_ref()?;
+fn namespaces<'a>(snapshot: &'a Snapshot, allocation: &'a ServiceAllocation) -> Option<BTreeSet<&'a str>> {
     if allocation.namespaces.is_empty() && allocation.namespace_selectors.is_empty() {
         return None;
     }

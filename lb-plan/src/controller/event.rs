@@ -181,12 +181,15 @@ fn of_pools(snapshot: &Snapshot, cluster: &Cluster<'_>) -> Vec<Event> {
             Some(Source::Class { object, .. }) => {
                 events.push(event(*object, snapshot.now, reason, problem.to_string()))
             }
-            Some(Source::Pool { object, .. }) => events.push(event(*object, snapshot.now, reason, problem.to_string())),
+            Some(Source::Pool { object, .. }) => events.push(object.event(snapshot.now, reason, problem.to_string())),
             None => {}
         }
     }
     if !snapshot.configuration.reads_metallb {
         return events;
+    }
+    for (object, problem) in problems::shadowed(cluster) {
+        events.push(event(object, snapshot.now, Reason::InvalidValue, problem.to_string()));
     }
     for (object, problem) in problems::of_advertisements(cluster) {
         events.push(event(object, snapshot.now, Reason::InvalidValue, problem.to_string()));

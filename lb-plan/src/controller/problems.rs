@@ -3,12 +3,12 @@
 //! None of it stops anything: an address that two pools contain is given once, from the first that may give it.
 
 use lb_api::{
-    AddressRange, L2Advertisement, Problem,
+    AddressRange, L2Advertisement, MetalLoadBalancerPool, Problem,
     validate::{self, range_text},
 };
 
 use super::{
-    cluster::{Cluster, PoolId, Source},
+    cluster::{Cluster, PoolId, Source, Written},
     event::Reason,
 };
 
@@ -18,7 +18,7 @@ pub(super) fn of_pools(cluster: &Cluster<'_>) -> Vec<(PoolId, Reason, Problem)> 
     for (id, pool) in cluster.pools.iter().enumerate() {
         let own = match &pool.source {
             Source::Class { object, .. } => validate::class(object),
-            Source::Pool { object, .. } => validate::address_pool(object),
+            Source::Pool { object, .. } => object.problems(),
         };
         problems.extend(own.into_iter().map(|problem| (id, Reason::InvalidValue, problem)));
     }
@@ -69,6 +69,26 @@ pub(super) fn overlaps(cluster: &Cluster<'_>) -> Vec<Overlap> {
     overlaps.sort();
     overlaps.dedup();
     overlaps
+}
+
+/// MetalLoadBalancerPools whose name an IPAddressPool has that says otherwise. One that says the same is Deckhouse's own.
+pub(super) fn shadowed<'a>(cluster: &Cluster<'a>) -> Vec<(&'a MetalLoadBalancerPool, Problem)> {
+    let configuration = &cluster.snapshot.configuration.namespace;
+    let mut problems = Vec::new();
+    for object in &cluster.snapshot.bgp.deckhouse.pools {
+        let Some(name) = object.metadata.name.as_deref() else { continue };
+        let Some(pool) = cluster.address_pool(name).and_then(|id| cluster.pool(id)) else { continue };
+        let Source::Pool { object: used @ Written::MetalLb(_), .. } = pool.source else { continue };
+        if !used.says_the_same_as(object) {
+            let message = format!(
+                "{} in namespace {configuration} has the name too, says otherwise, and is used: remove it, or give this \
+                 pool another name",
+                pool.title()
+            );
+            problems.push((object.as_ref(), Problem::new("metadata.name", message)));
+        }
+    }
+    problems
 }
 
 /// By advertisement of the configuration namespace.

@@ -11,7 +11,7 @@ use lb_api::{
 
 use super::{
     Action, Step, Why,
-    cluster::{Cluster, Pool, Source},
+    cluster::{Cluster, Pool, Source, Written},
     inventory::Inventory,
     problems,
 };
@@ -48,7 +48,7 @@ fn counters(cluster: &Cluster<'_>, inventory: &Inventory<'_>) -> Vec<Step> {
     }
     let listed = cluster.pools.iter().zip(assigned);
     let changed = listed.filter_map(|(pool, assigned)| {
-        let Source::Pool { object, .. } = &pool.source else { return None };
+        let Source::Pool { object: Written::MetalLb(object), .. } = pool.source else { return None };
         let status = status(pool, assigned);
         if object.status == Some(status) {
             return None;
@@ -76,7 +76,7 @@ fn state(cluster: &Cluster<'_>, now: Timestamp) -> Option<Step> {
     let existing = listed.find(|state| {
         state.metadata.name.as_deref() == Some(STATE) && state.metadata.namespace.as_ref() == Some(namespace)
     });
-    if !cluster.has_address_pools() {
+    if !cluster.pools.iter().any(is_metallbs) {
         return None;
     }
     let summary = summary(cluster);
@@ -97,10 +97,14 @@ fn state(cluster: &Cluster<'_>, now: Timestamp) -> Option<Step> {
     differs.then(|| Step { action: Action::WriteState(Box::new(wanted)), why: Why::Status })
 }
 
-/// What is wrong with IPAddressPools, one problem a line. Classes are not MetalLB's.
+fn is_metallbs(pool: &Pool<'_>) -> bool {
+    matches!(pool.source, Source::Pool { object: Written::MetalLb(_), .. })
+}
+
+/// What is wrong with IPAddressPools, one problem a line. Deckhouse's kinds are not MetalLB's.
 fn summary(cluster: &Cluster<'_>) -> String {
     let lines = problems::of_pools(cluster).into_iter().filter_map(|(id, _, problem)| {
-        let pool = cluster.pool(id).filter(|pool| !pool.is_class())?;
+        let pool = cluster.pool(id).filter(|pool| is_metallbs(pool))?;
         Some(format!("{}: {problem}", pool.title()))
     });
     lines.collect::<Vec<_>>().join("\n")

@@ -4,6 +4,7 @@ mod addresses;
 mod adoption;
 mod announced;
 mod classes;
+mod deckhouse_pools;
 mod doubts;
 mod histories;
 mod messages;

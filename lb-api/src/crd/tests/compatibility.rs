@@ -69,6 +69,7 @@ fn every_field_and_annotation_is_in_the_table() {
         annotation::IP_COUNT,
         annotation::DECKHOUSE_IP_COUNT,
         annotation::DECKHOUSE_CLASS,
+        annotation::DECKHOUSE_POOL,
         annotation::DECKHOUSE_IPS,
         annotation::DECKHOUSE_SHARED_IP_KEY,
         annotation::DECKHOUSE_ALLOW_SHARED_IP,

@@ -15,13 +15,14 @@ impl Subject {
     pub(super) const fn is_of_bgp(&self) -> bool {
         match self {
             Self::Peer(_) | Self::BgpAdvertisement(_) | Self::Profile(_) | Self::Community(_) => true,
-            Self::Pool(_) | Self::Class(_) | Self::Advertisement(_) => false,
+            Self::Pool(_) | Self::DeckhousePool(_) | Self::Class(_) | Self::Advertisement(_) => false,
         }
     }
 
     fn kind_and_name(&self) -> (&'static str, &str) {
         let (kind, metadata) = match self {
             Self::Pool(object) => ("IPAddressPool", &object.metadata),
+            Self::DeckhousePool(object) => ("MetalLoadBalancerPool", &object.metadata),
             Self::Class(object) => ("MetalLoadBalancerClass", &object.metadata),
             Self::Advertisement(object) => ("L2Advertisement", &object.metadata),
             Self::Community(object) => ("Community", &object.metadata),

@@ -2,6 +2,7 @@
 
 use lb_api::{
     MetalLoadBalancerClassSpec, VirtualIP,
+    deckhouse::MetalLoadBalancerPoolSpec,
     metallb::{CommunityAlias, CommunitySpec, IPAddressPoolSpec, L2AdvertisementSpec},
     virtual_ip::{Claim, name_of},
 };
@@ -112,6 +113,44 @@ fn a_pool_that_overlaps_another_is_refused_whichever_comes_first_by_name() {
         &put_pool(pool("two", &["198.51.100.0/24"])),
         "spec.addresses: 198.51.100.0-198.51.100.255 overlaps with already defined CIDR 198.51.100.10-198.51.100.20 of class `lab`: \
          each address is given once",
+    );
+}
+
+#[test]
+fn a_pool_of_deckhouses_is_refused_for_what_it_does_to_others_and_warned_of_the_rest() {
+    let put = |name: &str, addresses: &[&str]| {
+        let addresses = addresses.iter().map(ToString::to_string).collect();
+        let spec = MetalLoadBalancerPoolSpec { addresses, auto_assign: true, avoid_buggy_ips: false };
+        Change::Put(Subject::DeckhousePool(Box::new(MetalLoadBalancerPool::new(name, spec))))
+    };
+    silent(&world(), &put("edge", &["203.0.113.0/24"]));
+    refused(
+        &world(),
+        &put("edge", &["192.0.2.100-192.0.2.200"]),
+        "spec.addresses: 192.0.2.0-192.0.2.127 overlaps with already defined CIDR 192.0.2.100-192.0.2.200 of \
+         MetalLoadBalancerPool `edge`: each address is given once",
+    );
+    warned(
+        &world(),
+        &put("edge", &["203.0.113.0/24", "x"]),
+        "spec.addresses[1]: `x` is neither a CIDR block (192.0.2.0/24) nor a range (192.0.2.100-192.0.2.150); one address is \
+         `x/32` or `x/128`",
+    );
+    warned(
+        &world(),
+        &put("one", &["203.0.113.0/24"]),
+        "metadata.name: IPAddressPool `one` in namespace metallb-system has the name too, says otherwise, and is used: \
+         remove it, or give this pool another name",
+    );
+    let mut snapshot = world();
+    let Change::Put(Subject::DeckhousePool(pool)) = put("edge", &["203.0.113.0/24"]) else { unreachable!() };
+    snapshot.bgp.deckhouse.pools = vec![Arc::new(MetalLoadBalancerPool::clone(&pool))];
+    snapshot.virtual_ips = vec![Arc::new(vip("203.0.113.1", "metallb-system/edge", "web"))];
+    warned(
+        &snapshot,
+        &Change::Delete(Subject::DeckhousePool(pool)),
+        "MetalLoadBalancerPool `edge`: in use and in no pool any more: 203.0.113.1 (default/web): their Services get others, \
+         and lose these",
     );
 }
 
@@ -229,7 +268,7 @@ fn a_pool_in_use_may_shrink_and_go_and_it_is_said_what_becomes_of_its_services()
         &snapshot,
         &Change::Delete(Subject::Pool(Box::new(pool("one", &[])))),
         "IPAddressPool `one`: in use and in no pool any more: 192.0.2.1 (default/a), 192.0.2.2 (default/b), 192.0.2.3 \
-         (default/c) and 2 more: their Services keep them as long as there is no IPAddressPool at all",
+         (default/c) and 2 more: their Services keep them as long as there is no such pool at all",
     );
 }
 

@@ -95,9 +95,10 @@ impl Ledger<'_> {
         if offers && self.give_any((service, claimant), slot, pool) {
             return;
         }
-        let (family, name) = (wish::word(slot.family), self.cluster.name(pool));
         if offers {
-            halves.push(format!("no {family} address is left in IPAddressPool `{name}` beside the one it has"));
+            let title = self.cluster.pool(pool).map(|pool| pool.title()).unwrap_or_default();
+            let family = wish::word(slot.family);
+            halves.push(format!("no {family} address is left in {title} beside the one it has"));
         } else if claimant.wish.policy == Policy::Require {
             for family in [Family::IPv4, Family::IPv6] {
                 self.vacate(service, Slot { family, ..slot });
@@ -220,15 +221,14 @@ impl Ledger<'_> {
         let families: Vec<&str> = claimant.wish.families.iter().map(|&family| wish::word(family)).collect();
         let both = claimant.wish.policy == Policy::Require;
         let needed = families.join(if both { " and " } else { " or " });
-        if let Some(name) = claimant.request.pool.as_deref() {
+        if let Some(name) = claimant.request.pool.as_ref().map(|pool| pool.name.as_str()) {
             return format!("no available IPs in pool `{name}` for {needed}: add a range to its spec.addresses");
         }
+        let kinds = self.cluster.kinds_of_address_pools();
         match claimant.tiers.iter().flatten().next() {
-            None => "no available IPs: no IPAddressPool with autoAssign is for this Service".into(),
-            Some(_) if both => format!("no available IPs: no IPAddressPool that the Service may use has {needed} left"),
-            Some(_) => {
-                format!("no available IPs: no {needed} address is left in the IPAddressPools that the Service may use")
-            }
+            None => format!("no available IPs: no {kinds} with autoAssign is for this Service"),
+            Some(_) if both => format!("no available IPs: no {kinds} that the Service may use has {needed} left"),
+            Some(_) => format!("no available IPs: no {needed} address is left in any {kinds} that the Service may use"),
         }
     }
 }

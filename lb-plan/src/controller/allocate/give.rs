@@ -111,7 +111,7 @@ impl Ledger<'_> {
             return;
         }
         if !self.is_consistent(service, claimant, slot, home) {
-            return claimant.refuse(address, "both addresses of a dual-stack Service come from one IPAddressPool");
+            return claimant.refuse(address, "both addresses of a dual-stack Service come from one pool");
         }
         match self.inventory.at(address) {
             None if !self.taken.contains(&address) => {
@@ -173,15 +173,19 @@ impl Ledger<'_> {
             return format!("it is not in the pool of {title}");
         }
         let mut pools = self.cluster.pools.iter().filter(|pool| !pool.is_class() && pool.has(address));
-        let Some(pool) = pools.next() else { return "no IPAddressPool contains it".into() };
-        match claimant.request.pool.as_deref().filter(|&name| name != pool.name) {
-            Some(name) => {
-                format!("it is in IPAddressPool `{}`, and the Service asks for IPAddressPool `{name}`", pool.name)
+        let Some(pool) = pools.next() else {
+            return format!("no {} contains it", self.cluster.kinds_of_address_pools());
+        };
+        let asked = claimant.request.pool.as_ref().map(|asked| asked.name.as_str());
+        let asked = asked.filter(|&name| name != pool.name).map(|name| {
+            let known = self.cluster.address_pool(name).and_then(|id| self.cluster.pool(id));
+            known.map_or_else(|| format!("pool `{name}`"), |pool| pool.title())
+        });
+        match asked {
+            Some(asked) => format!("it is in {}, and the Service asks for {asked}", pool.title()),
+            None => {
+                format!("{} is not compatible with the Service: its spec.serviceAllocation leaves it out", pool.title())
             }
-            None => format!(
-                "IPAddressPool `{}` is not compatible with the Service: its spec.serviceAllocation leaves it out",
-                pool.name
-            ),
         }
     }
 

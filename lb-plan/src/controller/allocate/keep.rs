@@ -192,7 +192,8 @@ impl Ledger<'_> {
         let address = vip.address;
         let told = if why == Why::OutsidePool {
             let from = claimant.class().and_then(|id| self.cluster.pool(id)).map(Pool::title);
-            let pool = from.unwrap_or_else(|| "any IPAddressPool that the Service may use".into());
+            let kinds = || format!("any {} that the Service may use", self.cluster.kinds_of_address_pools());
+            let pool = from.unwrap_or_else(kinds);
             format!("{address} is taken away: it is not in {pool} any more")
         } else if why == Why::SharingBroken {
             format!(

@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use lb_api::{IPAddressPool, L2Advertisement, Terms, selector};
+use lb_api::{L2Advertisement, Terms, selector};
 
-use super::{Cluster, PoolId, Source};
+use super::{Cluster, PoolId, Source, Written};
 use crate::controller::Snapshot;
 
 /// Nodes by position, in the order of their names, with their scores.
@@ -116,15 +116,15 @@ fn interfaces(listed: &[&L2Advertisement]) -> Vec<String> {
     names
 }
 
-/// The advertisements of the pool's namespace that select it, by position.
-pub(super) fn advertisements(snapshot: &Snapshot, pool: &IPAddressPool) -> Vec<usize> {
+/// The advertisements of the configuration namespace that select a pool, by position.
+pub(super) fn advertisements(snapshot: &Snapshot, configuration: &str, pool: Written<'_>) -> Vec<usize> {
     let none = Labels::new();
-    let labels = pool.metadata.labels.as_ref().unwrap_or(&none);
+    let labels = pool.labels().unwrap_or(&none);
     let selects = |object: &L2Advertisement| {
         let spec = &object.spec;
         let all = spec.ip_address_pools.is_empty() && spec.ip_address_pool_selectors.is_empty();
-        let by_name = pool.metadata.name.as_ref().is_some_and(|name| spec.ip_address_pools.contains(name));
-        object.metadata.namespace == pool.metadata.namespace
+        let by_name = pool.name().is_some_and(|name| spec.ip_address_pools.iter().any(|named| named == name));
+        object.metadata.namespace.as_deref() == Some(configuration)
             && (all || by_name || selector::any_matches(&spec.ip_address_pool_selectors, labels))
     };
     let positions = snapshot.l2_advertisements.iter().enumerate();

@@ -218,12 +218,15 @@ fn a_class_ranks_the_nodes_that_it_selects() {
 }
 
 #[test]
-fn an_annotation_of_deckhouses_bgp_changes_nothing() {
+fn a_pool_of_deckhouses_is_not_read_with_a_class_and_that_is_told() {
     let mut world = world();
     world.service("web", |service| annotate(service, "network.deckhouse.io/load-balancer-pool", "a"));
     world.settle();
 
     assert_eq!(world.bound_to("web").as_deref(), Some("d"));
+    assert!(world.told(
+        "metadata.annotations[network.deckhouse.io/load-balancer-pool]: is not read, because the Service has class `d`"
+    ));
 }
 
 #[test]

@@ -236,7 +236,7 @@ fn a_pool_that_is_full_and_one_that_assigns_nothing_are_told() {
     world.pool("a", &["192.0.2.0/32"], |pool| pool.spec.avoid_buggy_ips = true);
     world.service("web", |_| {});
     world.settle();
-    assert!(world.told("no available IPs: no IPv4 address is left in the IPAddressPools that the Service may use"));
+    assert!(world.told("no available IPs: no IPv4 address is left in any IPAddressPool that the Service may use"));
     assert_eq!(world.warnings(), ["AllocationFailed"]);
 
     world.pool("a", &["192.0.2.0/24"], |pool| pool.spec.auto_assign = false);

@@ -71,6 +71,7 @@ fn changes(before: &World, now: &World) -> Option<Changes> {
         same(&before.advertisements, &now.advertisements),
         same(&before.namespaces, &now.namespaces),
         before.configuration == now.configuration,
+        before.bgp == now.bgp,
     ];
     others.into_iter().all(|same| same).then(|| Changes {
         services: of(&before.services, &now.services),

@@ -1,6 +1,7 @@
 //! From manifests to a router's table: controller and agents as they are shipped, and FRR.
 
 mod changes;
+mod deckhouse;
 mod ecmp;
 
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! MetalLB's objects, endpoints, and what Services show without Herald having said so.
 
 use k8s_openapi::api::core::v1::Namespace;
-use lb_api::{EndpointSlice, IPAddressPool, L2Advertisement};
+use lb_api::{EndpointSlice, IPAddressPool, L2Advertisement, MetalLoadBalancerPool};
 
 use super::{World, name, pairs};
 
@@ -26,6 +26,26 @@ impl World {
         let namespace = self.configuration.namespace.clone();
         let object = self.stored(&namespace, pool, object);
         self.pools.insert(name(&*object), object);
+    }
+
+    /// A MetalLoadBalancerPool.
+    pub(in crate::controller::tests) fn deckhouse_pool(
+        &mut self,
+        pool: &str,
+        addresses: &[&str],
+        edit: impl FnOnce(&mut MetalLoadBalancerPool),
+    ) {
+        let mut object = MetalLoadBalancerPool::default();
+        object.spec.addresses = addresses.iter().map(ToString::to_string).collect();
+        object.spec.auto_assign = true;
+        edit(&mut object);
+        let object = self.stored("", pool, object);
+        self.remove_deckhouse_pool(pool);
+        self.bgp.deckhouse.pools.push(object);
+    }
+
+    pub(in crate::controller::tests) fn remove_deckhouse_pool(&mut self, pool: &str) {
+        self.bgp.deckhouse.pools.retain(|other| other.metadata.name.as_deref() != Some(pool));
     }
 
     pub(in crate::controller::tests) fn remove_pool(&mut self, pool: &str) {
