@@ -3,12 +3,15 @@
 //! Every type is `repr(C)`, has no implicit padding (sizes are asserted below) and holds addresses as network-order
 //! bytes, so that equal values are equal bytes: a hash map compares bytes.
 //!
-//! One writer for each word. The agent writes [`Segment`]s, [`Entry`]s, stations, the [`Reflector`] and the sender filter; the
-//! kernel alone writes the lease ([`crate::lease`]), what it yielded, what it heard, the events and the counters.
+//! One writer for each word. The agent writes [`Segment`]s, [`Entry`]s, stations, the [`Reflector`], [`BfdSession`]s and the
+//! sender filter; the kernel alone writes the lease ([`crate::lease`]), what it yielded, what it heard, the events and the
+//! counters. It may remove a [`BfdSession`], and does nothing else to one.
+
+use crate::bfd::LENGTH;
 
 /// The version of everything in this file. Part of the name under which a map is pinned: a map whose layout changed
 /// is another map.
-pub const ABI: u32 = 3;
+pub const ABI: u32 = 4;
 
 /// Names of the maps (at most 15 characters) and of the programs in the object.
 pub mod name {
@@ -32,6 +35,10 @@ pub mod name {
     pub const YIELDED: &str = "YIELDED";
     /// `HashMap<SegmentId, u64>`: when a peer last said that it hears our reflector, in nanoseconds of the lease's clock.
     pub const HEARD: &str = "HEARD";
+    /// `HashMap<[u8; 4], BfdSession>` by our discriminator: the sessions with routers that the program stands in for.
+    pub const BFD_SESSIONS: &str = "BFD_SESSIONS";
+    /// `Array<u64>` of [`super::BFD_WORDS`] by [`super::BfdWord::index`], nanoseconds of the lease's clock.
+    pub const BFD_MOMENTS: &str = "BFD_MOMENTS";
     /// `RingBuf` of [`crate::event::Event`].
     pub const EVENTS: &str = "EVENTS";
     /// `PerCpuArray<Budget>` by [`crate::event::Kind`].
@@ -47,7 +54,7 @@ pub mod name {
 }
 
 /// Every map of the object, for pinning.
-pub const MAPS: [&str; 13] = [
+pub const MAPS: [&str; 15] = [
     name::SEGMENTS,
     name::VLAN_SEGMENTS,
     name::VIPS_V4,
@@ -58,6 +65,8 @@ pub const MAPS: [&str; 13] = [
     name::NODE_MACS,
     name::YIELDED,
     name::HEARD,
+    name::BFD_SESSIONS,
+    name::BFD_MOMENTS,
     name::EVENTS,
     name::BUDGETS,
     name::OUTCOMES,
@@ -80,6 +89,12 @@ pub const MAX_STATIONS: u32 = 16_384;
 
 /// Room for segments in [`name::HEARD`].
 pub const MAX_HEARD: u32 = 4096;
+
+/// Room for BFD sessions with routers.
+pub const MAX_BFD: u32 = 1024;
+
+/// Words in [`name::BFD_MOMENTS`].
+pub const BFD_WORDS: u32 = MAX_BFD * BfdWord::COUNT;
 
 /// Bytes of the ring buffer: 4,000 events wait for an agent that is busy.
 pub const EVENT_BYTES: u32 = 1 << 18;
@@ -233,7 +248,56 @@ impl Reflector {
     }
 }
 
+/// A BFD session with a router (RFC 5880), as the program needs it to go on with while the agent does not: what it sends,
+/// and whose packets it is sent for.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BfdSession {
+    /// Where the neighbour's packets come from. An IPv4 address is mapped (RFC 4291 §2.5.5.2).
+    pub peer: [u8; 16],
+    /// Where they go to.
+    pub local: [u8; 16],
+    /// What is sent, P and F clear (RFC 5880 §4.1). The state is Up.
+    pub packet: [u8; LENGTH],
+    /// The port that it is sent from.
+    pub source_port: [u8; 2],
+    /// The port that packets of either side are sent to: 3784, or 4784 over several hops.
+    pub port: [u8; 2],
+    /// Whose moments ([`BfdWord`]) these are, under [`MAX_BFD`].
+    pub slot: u32,
+    /// The program stands in only in this epoch of the lease.
+    pub epoch: u16,
+    /// The least TTL or hop limit that packets may arrive with (RFC 5881 §5, RFC 5883 §5).
+    pub least_ttl: u8,
+    /// Zero.
+    pub pad: u8,
+}
+
+/// A moment of a BFD session, in [`name::BFD_MOMENTS`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum BfdWord {
+    /// The agent's: until when its own packets are to be expected. Until then the program leaves the neighbour's to it.
+    Until = 0,
+    /// The program's: when the neighbour last said that it is Up in this session, in a packet that could be answered.
+    Heard = 1,
+    /// The program's: when it last answered one.
+    Answered = 2,
+}
+
+impl BfdWord {
+    /// How many a session has.
+    pub const COUNT: u32 = 3;
+
+    /// Where it stands for the session of a slot.
+    #[inline(always)]
+    pub const fn index(self, slot: u32) -> u32 {
+        slot.wrapping_mul(Self::COUNT).wrapping_add(self as u32)
+    }
+}
+
 const _: () = assert!(size_of::<Reflector>() == 8);
+const _: () = assert!(size_of::<BfdSession>() == 68);
 const _: () = assert!(size_of::<Segment>() == 12);
 const _: () = assert!(size_of::<VlanKey>() == 8);
 const _: () = assert!(size_of::<Key4>() == 8);
@@ -243,7 +307,7 @@ const _: () = assert!(size_of::<StationKey>() == 12);
 
 #[cfg(feature = "user")]
 mod pod {
-    use super::{Entry, Key4, Key6, Segment, StationKey, VlanKey};
+    use super::{BfdSession, Entry, Key4, Key6, Segment, StationKey, VlanKey};
 
     // SAFETY: `repr(C)`, integers and byte arrays only, no padding (sizes asserted above).
     unsafe impl aya::Pod for Segment {}
@@ -257,4 +321,6 @@ mod pod {
     unsafe impl aya::Pod for Entry {}
     // SAFETY: as above.
     unsafe impl aya::Pod for StationKey {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for BfdSession {}
 }

@@ -1,7 +1,8 @@
 //! The BFD control packet (RFC 5880 §4.1): reading, writing, and the checks that need no session (§6.8.6).
 //!
 //! Must not: allocate, panic, know a session or a key. The authentication section is lent as bytes; `lb-bfd` judges
-//! it. [`reflect`] answers S-BFD packets (RFC 7880, RFC 7881) on the frame, in the kernel and on the host alike.
+//! it. [`reflect`] answers S-BFD packets (RFC 7880, RFC 7881) and [`stand_in`] those of routers while the agent is away: on
+//! the frame, in the kernel and on the host alike.
 //!
 //! ```text
 //!  0                   1                   2                   3
@@ -16,7 +17,9 @@
 
 use core::{error::Error, fmt};
 
+pub mod datagram;
 pub mod reflect;
+pub mod stand_in;
 #[cfg(test)]
 mod tests;
 

@@ -6,7 +6,10 @@ use std::{
 };
 
 use crate::{
-    abi::{Action, Entry, FILTER_WORDS, Key4, Key6, Reflector, Role, SLOTS, Segment, SegmentId, Station, StationKey},
+    abi::{
+        Action, BfdSession, BfdWord, Entry, FILTER_WORDS, Key4, Key6, MAX_BFD, Reflector, Role, SLOTS, Segment,
+        SegmentId, Station, StationKey,
+    },
     eth::Vlans,
     event::Event,
     filter::{self, Bit},
@@ -87,6 +90,12 @@ pub struct Maps {
     pub events: RefCell<Vec<Event>>,
     /// Segments on which a peer hears our reflector; the responder writes it.
     pub heard: RefCell<BTreeSet<SegmentId>>,
+    /// BFD sessions with routers, by our discriminator.
+    pub bfd: BTreeMap<[u8; 4], BfdSession>,
+    /// Those whose neighbour is not Up any more; the responder writes it.
+    pub bfd_over: RefCell<BTreeSet<[u8; 4]>>,
+    /// Their moments, in nanoseconds, by [`BfdWord::index`]; the responder writes some.
+    pub bfd_moments: RefCell<BTreeMap<u32, u64>>,
     /// The S-BFD reflector.
     pub reflector: Reflector,
     /// The latch; the responder trips it.
@@ -158,6 +167,27 @@ impl Tables for Maps {
 
     fn note_heard(&self, segment: SegmentId) {
         self.heard.borrow_mut().insert(segment);
+    }
+
+    fn bfd_session(&self, discriminator: [u8; 4]) -> Option<&BfdSession> {
+        self.bfd.get(&discriminator).filter(|_| !self.bfd_over.borrow().contains(&discriminator))
+    }
+
+    fn forget_bfd_session(&self, discriminator: [u8; 4]) {
+        self.bfd_over.borrow_mut().insert(discriminator);
+    }
+
+    fn bfd_moment(&self, slot: u32, word: BfdWord) -> Nanos {
+        if slot >= MAX_BFD {
+            return Nanos::MAX;
+        }
+        self.bfd_moments.borrow().get(&word.index(slot)).copied().unwrap_or_default()
+    }
+
+    fn note_bfd_moment(&self, slot: u32, word: BfdWord, moment: Nanos) {
+        if slot < MAX_BFD {
+            self.bfd_moments.borrow_mut().insert(word.index(slot), moment);
+        }
     }
 
     fn reflector(&self) -> Reflector {

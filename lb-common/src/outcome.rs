@@ -1,6 +1,6 @@
 //! Every way out of the program: one counter each, one metric label each.
 //!
-//! What is not ours (no ARP, no neighbour discovery, no S-BFD) is [`Pass::Foreign`] and is not counted: its path has no
+//! What is not ours (no ARP, no neighbour discovery, no BFD) is [`Pass::Foreign`] and is not counted: its path has no
 //! look-up and no counter.
 
 /// Declares an enum whose variants are counters, with their metric names.
@@ -56,13 +56,17 @@ counters! {
         SbfdUp = "sbfd_up",
         /// An S-BFD probe, reflected as AdminDown: the lease has run out, or the node warms up or drains.
         SbfdAdminDown = "sbfd_admin_down",
+        /// A BFD packet of a router, answered in the agent's place (RFC 5880 §6.8.7).
+        BfdAnswered = "bfd_answered",
+        /// The same, heard and not answered: an answer has just been sent, and the router wants no more. Dropped.
+        BfdSpared = "bfd_spared",
     }
 }
 
 counters! {
     /// A frame that goes up the stack untouched, and why.
-    Pass, Done::SbfdAdminDown.counter() + 1, {
-        /// ARP, ND or S-BFD on an interface or VLAN without a segment.
+    Pass, Done::BfdSpared.counter() + 1, {
+        /// ARP, ND or BFD on an interface or VLAN without a segment.
         NoSegment = "no_segment",
         /// More than two VLAN tags.
         TooManyTags = "too_many_tags",
@@ -160,13 +164,31 @@ counters! {
         SbfdMyDiscriminator = "sbfd_my_discriminator",
         /// S-BFD: Your Discriminator is not ours.
         SbfdYourDiscriminator = "sbfd_your_discriminator",
+        /// BFD of a router: not the headers of one packet of 24 bytes from a host, or no UDP checksum over IPv6.
+        BfdMalformed = "bfd_malformed",
+        /// BFD of a router: to another hardware address than ours, or from a group.
+        BfdStation = "bfd_station",
+        /// BFD of a router: another version, a multiplier of 0, authenticated, multipoint or in demand mode.
+        BfdPacket = "bfd_packet",
+        /// BFD of a router: no session that the program knows, in that direction.
+        BfdSession = "bfd_session",
+        /// BFD of a router: the TTL or hop limit is below the session's least (RFC 5881 §5, RFC 5883 §5).
+        BfdTtl = "bfd_ttl",
+        /// BFD of a router that is not Up. If the agent is away, the session is over.
+        BfdState = "bfd_state",
+        /// BFD of a router that sends too seldom to be answered in its own detection time.
+        BfdPace = "bfd_pace",
+        /// BFD of a router: the agent does not hold the lease, or not in the session's epoch.
+        BfdLapsed = "bfd_lapsed",
+        /// BFD of a router: the agent's own packets keep the session up.
+        BfdAgent = "bfd_agent",
         /// The address is in the table, or the probe is for us, but the agent has been gone for longer than the suppress limit.
         SuppressLimit = "suppress_limit",
         /// The frame had to change its length and the driver refused.
         Resize = "resize",
         /// The kernel would not read or write the frame.
         Access = "access",
-        /// Neither ARP, neighbour discovery nor S-BFD: passed, not counted.
+        /// Neither ARP, neighbour discovery nor BFD: passed, not counted.
         Foreign = "foreign",
     }
 }
@@ -199,16 +221,22 @@ impl Verdict {
     #[inline(always)]
     pub const fn of(outcome: &Outcome) -> Self {
         match outcome {
-            Ok(Done::ArpAnswered | Done::NsAnswered | Done::DadAnswered | Done::SbfdUp | Done::SbfdAdminDown) => {
-                Self::Answer
-            }
+            Ok(
+                Done::ArpAnswered
+                | Done::NsAnswered
+                | Done::DadAnswered
+                | Done::SbfdUp
+                | Done::SbfdAdminDown
+                | Done::BfdAnswered,
+            ) => Self::Answer,
             Ok(
                 Done::ArpSuppressed
                 | Done::NsSuppressed
                 | Done::ArpYielded
                 | Done::NsYielded
                 | Done::ArpLapsed
-                | Done::NsLapsed,
+                | Done::NsLapsed
+                | Done::BfdSpared,
             ) => Self::Drop,
             Err(_) => Self::Pass,
         }

@@ -1,7 +1,7 @@
 //! What the program knows: segments, addresses and the lease; and what follows from them for one address.
 
 use crate::{
-    abi::{Action, Entry, Key4, Key6, Reflector, Role, Segment, SegmentId, StationKey},
+    abi::{Action, BfdSession, BfdWord, Entry, Key4, Key6, Reflector, Role, Segment, SegmentId, StationKey},
     eth::Vlans,
     event::Event,
     lease::{Latch, Millis, Nanos, State, nanos},
@@ -27,6 +27,14 @@ pub trait Tables {
     fn emit(&self, event: &Event);
     /// Notes that a peer on the segment said that it hears our reflector.
     fn note_heard(&self, segment: SegmentId);
+    /// The BFD session of that discriminator, as it stands on the wire.
+    fn bfd_session(&self, discriminator: [u8; 4]) -> Option<&BfdSession>;
+    /// Removes it: its neighbour is not Up any more.
+    fn forget_bfd_session(&self, discriminator: [u8; 4]);
+    /// A moment of the BFD session in `slot`. One that is not in the table: for ever.
+    fn bfd_moment(&self, slot: u32, word: BfdWord) -> Nanos;
+    /// Notes one.
+    fn note_bfd_moment(&self, slot: u32, word: BfdWord, moment: Nanos);
     /// What the S-BFD reflector is.
     fn reflector(&self) -> Reflector;
     /// The lease.

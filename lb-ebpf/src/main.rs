@@ -1,4 +1,5 @@
-//! Herald's kernel programs: the responder that answers ARP, NDP and S-BFD, the same for tc, and the renewal of the lease.
+//! Herald's kernel programs: the responder that answers ARP, NDP, S-BFD and, in the agent's place, BFD; the same for tc; and the
+//! renewal of the lease.
 //!
 //! Must not: hold packet logic. What a frame means is decided in `lb-common`, which the host tests run too; here are
 //! the bounds checks, the map look-ups, and one match from outcome to verdict.
@@ -23,7 +24,8 @@ use aya_ebpf::{
 use aya_log_ebpf::info;
 use lb_common::{outcome::Verdict, respond::respond};
 
-/// Answers ARP requests and neighbour solicitations for the addresses this node holds, and reflects S-BFD probes.
+/// Answers ARP requests and neighbour solicitations for the addresses this node holds, reflects S-BFD probes, and stands in
+/// for the agent in BFD.
 #[xdp(frags)]
 fn lb_responder(ctx: XdpContext) -> u32 {
     let outcome = respond(&mut packet::Packet::new(&ctx), &maps::Maps::of(&ctx));

@@ -9,7 +9,7 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use lb_common::{
-    abi::{self, Entry, Key4, Key6, Reflector, Segment, SegmentId, StationKey, VlanKey},
+    abi::{self, BfdSession, BfdWord, Entry, Key4, Key6, Reflector, Segment, SegmentId, StationKey, VlanKey},
     eth::Vlans,
     event::{Budget, Event, Kind},
     lease::{self, Latch, Millis, Nanos},
@@ -58,6 +58,15 @@ static YIELDED: Array<u64> = Array::with_max_entries(abi::SLOTS, 0);
 /// When a peer last said that it hears this node on a segment. Written here; full: the segment's self-test does not pass.
 #[map]
 static HEARD: HashMap<SegmentId, u64> = HashMap::with_max_entries(abi::MAX_HEARD, BPF_F_NO_PREALLOC);
+
+/// BFD sessions with routers, by our discriminator. Written by the agent; removed here too, when a router is not Up any more
+/// and the agent is away. Full: the agent reports the session, and does not promise to outlast itself.
+#[map]
+static BFD_SESSIONS: HashMap<[u8; 4], BfdSession> = HashMap::with_max_entries(abi::MAX_BFD, BPF_F_NO_PREALLOC);
+
+/// Moments of BFD sessions, by [`BfdWord::index`]. Each word has one writer.
+#[map]
+static BFD_MOMENTS: Array<u64> = Array::with_max_entries(abi::BFD_WORDS, 0);
 
 /// What the agent is told. Written here; full: counted as lost in [`BUDGETS`].
 #[map]
@@ -179,6 +188,30 @@ impl Tables for Maps {
             // Full: the agent does not see the segment's self-test pass, and says so.
             None => drop(HEARD.insert(segment, now, 0)),
         }
+    }
+
+    #[inline(always)]
+    fn bfd_session(&self, discriminator: [u8; 4]) -> Option<&BfdSession> {
+        // SAFETY: the agent replaces sessions whole, by a new element; the old one stays as long as the program runs.
+        unsafe { BFD_SESSIONS.get(discriminator) }
+    }
+
+    #[inline(always)]
+    fn forget_bfd_session(&self, discriminator: [u8; 4]) {
+        // An error means that it is gone already.
+        drop(BFD_SESSIONS.remove(discriminator));
+    }
+
+    #[inline(always)]
+    fn bfd_moment(&self, slot: u32, word: BfdWord) -> Nanos {
+        BFD_MOMENTS.get_ptr_mut(word.index(slot)).map_or(Nanos::MAX, read)
+    }
+
+    #[inline(always)]
+    fn note_bfd_moment(&self, slot: u32, word: BfdWord, moment: Nanos) {
+        let Some(noted) = BFD_MOMENTS.get_ptr_mut(word.index(slot)) else { return };
+        // SAFETY: the element lives as long as the program runs; an aligned word is written whole.
+        unsafe { noted.write_volatile(moment) }
     }
 
     #[inline(always)]

@@ -3,9 +3,8 @@
 //! Stateless. What an initiator learns is that this node's driver and this program run, and what
 //! [`crate::abi::Reflector`] and the lease say: Up, or AdminDown ("take it from me").
 //!
-//! The words of 4 bytes that all fields begin on are lent at constant offsets and rewritten in place, as in
-//! [`crate::ndp`]. Checksums are not verified but carried: every swap leaves both sums as they are, and what changes is
-//! put into the UDP checksum by difference, so a probe that came damaged goes back as damaged, and its sender drops it.
+//! Checksums are not verified but carried: every swap leaves both sums as they are, and what changes is put into the UDP
+//! checksum by difference, so a probe that came damaged goes back as damaged, and its sender drops it.
 //!
 //! Two reflectors cannot keep a packet going: what is reflected has D=1 and a source port other than 7784, what goes out
 //! has D=0 and is sent to that source port.
@@ -15,11 +14,14 @@
 use super::{
     AUTHENTICATION, CONTROL_PLANE_INDEPENDENT, DEMAND, Diagnostic, FINAL, LENGTH, MULTIPOINT, POLL, SBFD_PORT, State,
     TTL, VERSION,
+    datagram::{
+        DATAGRAM, Fault, IP4, IP6, Ip, LENGTH_FIELD, Word, complement, judge_addresses, judge_ip4, judge_ip6, pair,
+        swap_ip4, swap_ip6, turn, words, words_mut,
+    },
 };
 use crate::{
     abi::Segment,
     csum::Sum,
-    eth::{self, Addresses},
     frame::Frame,
     outcome::{Done, Outcome, Pass},
     tables::{Standing, Tables},
@@ -28,51 +30,15 @@ use crate::{
 /// What a reply says in Required Min RX Interval: more often than this (microseconds) nobody need probe.
 pub const MIN_RX: u32 = 1_000;
 
-/// Protocol number of UDP.
-const UDP: u8 = 17;
-/// Bytes of an IPv4 header without options.
-const IP4: usize = 20;
-/// Bytes of the IPv6 header.
-const IP6: usize = 40;
-/// Bytes of the UDP header.
-const UDP_HEADER: usize = 8;
-/// Bytes of the UDP datagram.
-const DATAGRAM: usize = UDP_HEADER + LENGTH;
-/// UDP's length field.
-const LENGTH_FIELD: [u8; 2] = [0, 32];
 const PORT: [u8; 2] = SBFD_PORT.to_be_bytes();
 /// The diagnostic's bits in the first byte (RFC 5880 §4.1).
 const DIAGNOSTIC: u8 = 0x1f;
-/// More Fragments, and the offset (RFC 791 §3.1).
-const FRAGMENT: u16 = 0x3fff;
-
-type Word = [u8; 4];
-
-const _: () = assert!(u16::from_be_bytes(LENGTH_FIELD) as usize == DATAGRAM);
-
-/// Whether an IPv4 packet is for UDP port 7784: the only question asked of foreign IPv4 traffic.
-#[inline(always)]
-pub fn is_sbfd4<F: Frame>(frame: &mut F, payload: usize) -> bool {
-    let Some(&mut [protocol]) = frame.view::<1>(payload + 9) else { return false };
-    if protocol != UDP {
-        return false;
-    }
-    let Some(&mut [first]) = frame.view::<1>(payload) else { return false };
-    frame.view::<2>(payload + (first & 0x0f) as usize * 4 + 2).is_some_and(|port| *port == PORT)
-}
-
-/// Whether an IPv6 packet is for UDP port 7784.
-#[inline(always)]
-pub fn is_sbfd6<F: Frame>(frame: &mut F, payload: usize) -> bool {
-    let Some(&mut [next_header]) = frame.view::<1>(payload + 6) else { return false };
-    next_header == UDP && frame.view::<2>(payload + IP6 + 2).is_some_and(|port| *port == PORT)
-}
 
 /// Judges the IPv4 packet at `payload` and reflects it if it is a probe for our discriminator.
 #[inline(always)]
 pub fn respond4<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segment, payload: usize) -> Outcome {
-    judge_addresses(frame, segment)?;
-    judge_ip4(frame, payload)?;
+    judge_addresses(frame, segment).map_err(refusal)?;
+    judge_ttl(judge_ip4(frame, payload).map_err(refusal)?)?;
     let probe = Probe::parse(frame, payload + IP4)?;
     let reply = probe.reply(tables)?;
     probe.note(tables, segment);
@@ -83,8 +49,8 @@ pub fn respond4<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segmen
 /// Judges the IPv6 packet at `payload` and reflects it if it is a probe for our discriminator.
 #[inline(always)]
 pub fn respond6<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segment, payload: usize) -> Outcome {
-    judge_addresses(frame, segment)?;
-    judge_ip6(frame, payload)?;
+    judge_addresses(frame, segment).map_err(refusal)?;
+    judge_ttl(judge_ip6(frame, payload).map_err(refusal)?)?;
     let probe = Probe::parse(frame, payload + IP6)?;
     if probe.checksum == [0, 0] {
         return Err(Pass::SbfdChecksum); // RFC 8200 §8.1: no UDP over IPv6 without a checksum
@@ -96,77 +62,24 @@ pub fn respond6<F: Frame, T: Tables>(frame: &mut F, tables: &T, segment: &Segmen
 }
 
 #[inline(always)]
-fn judge_addresses<F: Frame>(frame: &mut F, segment: &Segment) -> Result<(), Pass> {
-    let addresses = Addresses::parse(frame).ok_or(Pass::SbfdShort)?;
-    if addresses.source == segment.mac {
-        return Err(Pass::OwnFrame);
+const fn refusal(fault: Fault) -> Pass {
+    match fault {
+        Fault::Short => Pass::SbfdShort,
+        Fault::IpVersion => Pass::SbfdIpVersion,
+        Fault::Options => Pass::SbfdOptions,
+        Fault::Fragment => Pass::SbfdFragment,
+        Fault::Length => Pass::SbfdLength,
+        Fault::Address => Pass::SbfdAddress,
+        Fault::OwnFrame => Pass::OwnFrame,
+        Fault::Destination => Pass::SbfdDestination,
+        Fault::Sender => Pass::SbfdSender,
     }
-    if addresses.destination != segment.mac {
-        return Err(Pass::SbfdDestination);
-    }
-    if !eth::is_station(&addresses.source) {
-        return Err(Pass::SbfdSender);
-    }
-    Ok(())
 }
 
-/// No options, no fragment, TTL 255, and room for the datagram and nothing else.
+/// RFC 7881 §5.
 #[inline(always)]
-fn judge_ip4<F: Frame>(frame: &mut F, payload: usize) -> Result<(), Pass> {
-    let header = frame.view::<IP4>(payload).ok_or(Pass::SbfdShort)?;
-    let [[first, _, l0, l1], [_, _, f0, f1], [ttl, ..], source, destination] = *words::<5>(header)?;
-    if first >> 4 != 4 {
-        return Err(Pass::SbfdIpVersion);
-    }
-    if first != 0x45 {
-        return Err(Pass::SbfdOptions);
-    }
-    if u16::from_be_bytes([f0, f1]) & FRAGMENT != 0 {
-        return Err(Pass::SbfdFragment);
-    }
-    if u16::from_be_bytes([l0, l1]) as usize != IP4 + DATAGRAM {
-        return Err(Pass::SbfdLength);
-    }
-    if ttl != TTL {
-        return Err(Pass::SbfdTtl);
-    }
-    if !is_host4(source) || !is_host4(destination) {
-        return Err(Pass::SbfdAddress);
-    }
-    Ok(())
-}
-
-/// Hop limit 255, and room for the datagram and nothing else. Extension headers never come here.
-#[inline(always)]
-fn judge_ip6<F: Frame>(frame: &mut F, payload: usize) -> Result<(), Pass> {
-    let header = frame.view::<IP6>(payload).ok_or(Pass::SbfdShort)?;
-    let [[first, ..], [l0, l1, _, hop_limit], s0, s1, s2, s3, d0, d1, d2, d3] = *words::<10>(header)?;
-    if first >> 4 != 6 {
-        return Err(Pass::SbfdIpVersion);
-    }
-    if u16::from_be_bytes([l0, l1]) as usize != DATAGRAM {
-        return Err(Pass::SbfdLength);
-    }
-    if hop_limit != TTL {
-        return Err(Pass::SbfdTtl);
-    }
-    if !is_host6([s0, s1, s2, s3]) || !is_host6([d0, d1, d2, d3]) {
-        return Err(Pass::SbfdAddress);
-    }
-    Ok(())
-}
-
-/// Not 0/8, not a group, not reserved, not broadcast (RFC 1122 §3.2.1.3).
-#[inline(always)]
-fn is_host4([first, ..]: Word) -> bool {
-    first != 0 && first < 224
-}
-
-/// Neither a group nor unspecified.
-#[inline(always)]
-fn is_host6([a, b, c, d]: [Word; 4]) -> bool {
-    let any = u32::from_ne_bytes(a) | u32::from_ne_bytes(b) | u32::from_ne_bytes(c) | u32::from_ne_bytes(d);
-    a[0] != 0xff && any != 0
+fn judge_ttl(ip: Ip) -> Result<(), Pass> {
+    if ip.ttl == TTL { Ok(()) } else { Err(Pass::SbfdTtl) }
 }
 
 /// The datagram of an initiator that passed the checks on it alone.
@@ -282,8 +195,7 @@ impl Reply<'_> {
             MIN_RX.to_be_bytes(),
             [0; 4],
         ];
-        let asker = Addresses::parse(frame).ok_or(Pass::Access)?.source;
-        Addresses { destination: asker, source: segment.mac }.write(frame).ok_or(Pass::Access)?;
+        turn(frame, segment).ok_or(Pass::Access)?;
         Ok(self.done)
     }
 
@@ -304,43 +216,4 @@ impl Reply<'_> {
             checksum => checksum,
         }
     }
-}
-
-#[inline(always)]
-fn swap_ip4<F: Frame>(frame: &mut F, payload: usize) -> Option<()> {
-    let [.., s, d] = words_mut::<5>(frame.view::<IP4>(payload)?).ok()?;
-    core::mem::swap(s, d);
-    Some(())
-}
-
-#[inline(always)]
-fn swap_ip6<F: Frame>(frame: &mut F, payload: usize) -> Option<()> {
-    let [_, _, s0, s1, s2, s3, d0, d1, d2, d3] = words_mut::<10>(frame.view::<IP6>(payload)?).ok()?;
-    core::mem::swap(s0, d0);
-    core::mem::swap(s1, d1);
-    core::mem::swap(s2, d2);
-    core::mem::swap(s3, d3);
-    Some(())
-}
-
-#[inline(always)]
-fn complement(word: Word) -> Word {
-    (!u32::from_ne_bytes(word)).to_ne_bytes()
-}
-
-#[inline(always)]
-fn pair([a, b, c, d]: Word, [e, f, g, h]: Word) -> [u8; 8] {
-    [a, b, c, d, e, f, g, h]
-}
-
-/// `N` words as they begin.
-#[inline(always)]
-fn words<const N: usize>(bytes: &[u8]) -> Result<&[Word; N], Pass> {
-    bytes.as_chunks().0.first_chunk().ok_or(Pass::Access)
-}
-
-/// The same, to be written.
-#[inline(always)]
-fn words_mut<const N: usize>(bytes: &mut [u8]) -> Result<&mut [Word; N], Pass> {
-    bytes.as_chunks_mut().0.first_chunk_mut().ok_or(Pass::Access)
 }

@@ -5,7 +5,8 @@
 
 use super::{Maps, entry, segment};
 use crate::{
-    abi::{Action, Entry, Key4, Key6, Reflector, Role, Station, StationKey},
+    abi::{Action, BfdSession, BfdWord, Entry, Key4, Key6, Reflector, Role, Station, StationKey},
+    bfd::{Diagnostic, MULTIHOP_PORT, PORT, Packet, State},
     eth::Mac,
     event::{Event, Kind, flag},
     lease::Latch,
@@ -38,6 +39,16 @@ pub const LOWER_NODE_MAC: Mac = [0, 0x16, 0x3e, 0, 0, 3];
 pub const SECOND_MAC: Mac = [2, 0, 0, 0, 0, 4];
 /// The discriminator of the node.
 pub const DISCRIMINATOR: u32 = 0xc0ff_ee01;
+/// The discriminator of a router in all of its BFD sessions.
+pub const ROUTER: u32 = 0x1122_3344;
+/// Our discriminator in a session over IPv4 that the agent is away from.
+pub const AWAY4: u32 = 0xbfd0_0001;
+/// The same over IPv6.
+pub const AWAY6: u32 = 0xbfd0_0002;
+/// The same over several hops.
+pub const FAR4: u32 = 0xbfd0_0003;
+/// Our discriminator in a session that the agent's own packets keep up.
+pub const PRESENT4: u32 = 0xbfd0_0004;
 /// The epoch of the entries.
 pub const EPOCH: u16 = 1;
 
@@ -83,16 +94,20 @@ pub fn table() -> Vec<Golden> {
         include_str!("../../golden/ndp.frames"),
         include_str!("../../golden/sightings.frames"),
         include_str!("../../golden/bfd.frames"),
+        include_str!("../../golden/stand_in.frames"),
     ];
     files.iter().flat_map(|file| parse(file)).collect()
 }
 
-/// The tables the frames are judged by: four addresses of each family on three VLANs, two other nodes, the reflector Up, the
-/// lease held.
+/// The tables the frames are judged by: four addresses of each family on three VLANs, two other nodes, the reflector Up, four
+/// BFD sessions with a router, the lease held.
 pub fn maps() -> Maps {
     let mut maps = Maps { suppress_until: 20_000, now: 5_000, ..Maps::default() };
     maps.latch.set(Latch::new(EPOCH, 10_000).0);
     maps.reflector = Reflector::up(DISCRIMINATOR, EPOCH);
+    maps.bfd = (0..).zip(bfd_sessions()).map(|(slot, (key, session))| (key, BfdSession { slot, ..session })).collect();
+    let present = maps.bfd.get(&PRESENT4.to_be_bytes()).map(|session| BfdWord::Until.index(session.slot));
+    maps.bfd_moments.borrow_mut().extend(present.map(|index| (index, u64::MAX)));
     for (id, vlans) in (1..).zip(VLANS) {
         maps.segments.insert(vlans, segment(id, NODE_MAC, Role::Holds));
         for (slot, (address4, address6, entry)) in (id * 8..).step_by(2).zip(entries()) {
@@ -112,6 +127,51 @@ pub fn maps() -> Maps {
 
 /// How many slots [`maps`] uses, from 0 on.
 pub const SLOTS: u32 = 8 * 4;
+
+/// 3 × 50 ms in both directions, as a router on the link has it, and one behind five others.
+fn bfd_sessions() -> [([u8; 4], BfdSession); 4] {
+    let mapped = |address: [u8; 4]| std::net::Ipv4Addr::from(address).to_ipv6_mapped().octets();
+    let session = |discriminator: u32| {
+        let packet = Packet {
+            diagnostic: Diagnostic::NONE,
+            state: State::Up,
+            poll: false,
+            finish: false,
+            control_plane_independent: true,
+            demand: false,
+            detect_mult: 3,
+            my_discriminator: discriminator,
+            your_discriminator: ROUTER,
+            desired_min_tx: 50_000,
+            required_min_rx: 50_000,
+            required_min_echo_rx: 0,
+        };
+        let session = BfdSession {
+            peer: mapped([192, 0, 2, 2]),
+            local: mapped([192, 0, 2, 1]),
+            packet: packet.to_bytes(),
+            source_port: 50_001_u16.to_be_bytes(),
+            port: PORT.to_be_bytes(),
+            slot: 0,
+            epoch: EPOCH,
+            least_ttl: 255,
+            pad: 0,
+        };
+        (discriminator.to_be_bytes(), session)
+    };
+    let ((away6, over6), (far, behind)) = (session(AWAY6), session(FAR4));
+    let peer = [0x20, 1, 0xd, 0xb8, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2];
+    let local = [0x20, 1, 0xd, 0xb8, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    [
+        session(AWAY4),
+        (away6, BfdSession { peer, local, ..over6 }),
+        (
+            far,
+            BfdSession { peer: mapped([198, 51, 100, 2]), port: MULTIHOP_PORT.to_be_bytes(), least_ttl: 250, ..behind },
+        ),
+        session(PRESENT4),
+    ]
+}
 
 fn entries() -> [([u8; 4], [u8; 16], Entry); 4] {
     let answer = entry(Action::Answer, EPOCH);

@@ -9,7 +9,7 @@ use aya::{
     programs::{SchedClassifier, TestRun, TestRunOptions, Xdp},
 };
 use lb_common::{
-    abi::{Entry, Key4, Key6, Segment, StationKey, VlanKey, name},
+    abi::{BfdSession, BfdWord, Entry, Key4, Key6, Segment, StationKey, VlanKey, name},
     event::{Budget, Event, Kind},
     host::Maps,
     lease::{LATCH, Latch, Renewal, SUPPRESS_UNTIL, TICK_NANOS, verdict},
@@ -74,6 +74,7 @@ impl Kernel {
         for (key, station) in &maps.stations {
             stations.insert(key, *station as u32, 0)?;
         }
+        self.fill_bfd(maps)?;
         let mut yielded: Array<_, u64> = Array::try_from(self.map(name::YIELDED)?)?;
         for (&slot, generation) in &*maps.yielded.borrow() {
             yielded.set(slot, generation, 0)?;
@@ -89,8 +90,41 @@ impl Kernel {
         Ok(())
     }
 
-    /// Puts back what the program wrote: the yields of the slots under `slots`, the budgets, the events.
+    /// Puts the BFD sessions and their moments in place.
+    pub fn fill_bfd(&mut self, maps: &Maps) -> Result<()> {
+        let mut sessions: HashMap<_, [u8; 4], BfdSession> = HashMap::try_from(self.map(name::BFD_SESSIONS)?)?;
+        for (key, session) in &maps.bfd {
+            sessions.insert(key, session, 0)?;
+        }
+        let mut moments: Array<_, u64> = Array::try_from(self.map(name::BFD_MOMENTS)?)?;
+        for session in maps.bfd.values() {
+            for word in [BfdWord::Until, BfdWord::Heard, BfdWord::Answered] {
+                let index = word.index(session.slot);
+                moments.set(index, maps.bfd_moments.borrow().get(&index).copied().unwrap_or_default(), 0)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the program knows a BFD session.
+    pub fn has_bfd(&mut self, discriminator: u32) -> Result<bool> {
+        let sessions: HashMap<_, [u8; 4], BfdSession> = HashMap::try_from(self.map(name::BFD_SESSIONS)?)?;
+        match sessions.get(&discriminator.to_be_bytes(), 0) {
+            Ok(_) => Ok(true),
+            Err(aya::maps::MapError::KeyNotFound) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// A moment of the BFD session in a slot, in nanoseconds.
+    pub fn bfd_moment(&mut self, slot: u32, word: BfdWord) -> Result<u64> {
+        let moments: Array<_, u64> = Array::try_from(self.map(name::BFD_MOMENTS)?)?;
+        Ok(moments.get(&word.index(slot), 0)?)
+    }
+
+    /// Puts back what the program wrote: the yields of the slots under `slots`, BFD sessions, the budgets, the events.
     pub fn restore(&mut self, maps: &Maps, slots: u32) -> Result<()> {
+        self.fill_bfd(maps)?;
         let mut yielded: Array<_, u64> = Array::try_from(self.map(name::YIELDED)?)?;
         for slot in 0..slots {
             yielded.set(slot, maps.yielded.borrow().get(&slot).copied().unwrap_or_default(), 0)?;

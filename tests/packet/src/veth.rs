@@ -146,8 +146,8 @@ impl Veth {
     }
 }
 
-/// An ARP reply, a neighbour advertisement or a datagram from an S-BFD reflector, behind any tags. Read without our
-/// parser.
+/// An ARP reply, a neighbour advertisement, or a datagram from an S-BFD reflector or to a BFD port, behind any tags. Read
+/// without our parser.
 fn is_answer(frame: &[u8]) -> bool {
     let mut at = 12;
     while matches!(frame.get(at..at + 2), Some([0x81, 0x00] | [0x88, 0xa8])) {
@@ -155,15 +155,17 @@ fn is_answer(frame: &[u8]) -> bool {
     }
     match frame.get(at..at + 2) {
         Some([0x08, 0x06]) => frame.get(at + 9) == Some(&2),
-        Some([0x08, 0x00]) => frame.get(at + 22..at + 24) == Some(&REFLECTOR_PORT),
-        Some([0x86, 0xdd]) if frame.get(at + 8) == Some(&17) => frame.get(at + 42..at + 44) == Some(&REFLECTOR_PORT),
+        Some([0x08, 0x00]) => is_bfd(frame.get(at + 22..at + 26)),
+        Some([0x86, 0xdd]) if frame.get(at + 8) == Some(&17) => is_bfd(frame.get(at + 42..at + 46)),
         Some([0x86, 0xdd]) => frame.get(at + 42) == Some(&136),
         _ => false,
     }
 }
 
-/// 7784.
-const REFLECTOR_PORT: [u8; 2] = [0x1e, 0x68];
+/// By the two ports: from 7784, or to 3784 or 4784.
+fn is_bfd(ports: Option<&[u8]>) -> bool {
+    matches!(ports, Some([0x1e, 0x68, ..] | [.., 0x0e, 0xc8] | [.., 0x12, 0xb0]))
+}
 
 /// A new network namespace, held by a file.
 fn namespace() -> Result<File> {

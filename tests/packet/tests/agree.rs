@@ -2,12 +2,13 @@
 
 use lb_common::{
     event::Event,
-    host::{Packet, golden},
+    host::{Maps, Packet, golden},
+    lease::Latch,
     outcome::{Outcome, Pass, Verdict},
     respond::respond,
 };
 use lb_tests_packet::{
-    kernel::{Kernel, Run, TEST_IFINDEX},
+    kernel::{Kernel, Run, TEST_IFINDEX, monotonic_millis},
     need,
 };
 use proptest::{
@@ -78,6 +79,13 @@ fn tc_takes(bytes: &[u8]) -> bool {
     }
 }
 
+/// The golden tables at this hour: how long ago something was is a question of the frame.
+fn maps_now() -> anyhow::Result<Maps> {
+    let maps = Maps { now: monotonic_millis()?, ..golden::maps() };
+    maps.latch.set(Latch::new(golden::EPOCH, maps.now + 1).0);
+    Ok(maps)
+}
+
 /// The counters of the kernel before and after tell its outcome.
 fn check_by(
     kernel: &mut Kernel,
@@ -86,7 +94,7 @@ fn check_by(
     run: fn(&mut Kernel, &[u8]) -> anyhow::Result<Run>,
 ) -> Result<(), String> {
     let mut packet = Packet::new(bytes);
-    let maps = golden::maps();
+    let maps = maps_now().map_err(|error| format!("{error:#}"))?;
     kernel.restore(&maps, golden::SLOTS).map_err(|error| format!("{error:#}"))?;
     let outcome = respond(&mut packet, &maps);
     let before = kernel.counters().map_err(|error| format!("{error:#}"))?;

@@ -1,4 +1,4 @@
-//! The golden table notices faults: eighteen named mutations of `lb-common`, each of which must break a golden frame.
+//! The golden table notices faults: twenty-two named mutations of `lb-common`, each of which must break a golden frame.
 //!
 //! Each is a replacement in one file of a copy of the crate; the copy's golden test must build and fail.
 
@@ -16,7 +16,7 @@ struct Mutation {
     to: &'static str,
 }
 
-const MUTATIONS: [Mutation; 18] = [
+const MUTATIONS: [Mutation; 22] = [
     Mutation {
         name: "the reply keeps the opcode of the request",
         file: "src/arp.rs",
@@ -107,6 +107,30 @@ const MUTATIONS: [Mutation; 18] = [
         file: "src/bfd/reflect.rs",
         from: "if flags & DEMAND == 0 {",
         to: "if flags & MULTIPOINT != 0 {",
+    },
+    Mutation {
+        name: "a poll of a router is answered without F",
+        file: "src/bfd/stand_in.rs",
+        from: "if self.flags & POLL != 0 { FINAL } else { 0 }",
+        to: "if self.flags & FINAL != 0 { FINAL } else { 0 }",
+    },
+    Mutation {
+        name: "a router that is Down is answered Up",
+        file: "src/bfd/stand_in.rs",
+        from: "if self.flags >> 6 != State::Up as u8 {",
+        to: "if self.flags >> 6 == State::Init as u8 {",
+    },
+    Mutation {
+        name: "a router is answered while the agent sends",
+        file: "src/bfd/stand_in.rs",
+        from: "if !is_away {",
+        to: "if is_away && !is_away {",
+    },
+    Mutation {
+        name: "a router may be slower than it waits",
+        file: "src/bfd/stand_in.rs",
+        from: "interval + 2 * beat <=",
+        to: "interval + beat <=",
     },
     Mutation {
         name: "a sum of zero is sent as zero",

@@ -131,8 +131,8 @@ fn subjects(bench: &mut Bench, kernel: &mut Kernel) -> Result<Vec<Subject>> {
     let rows = [
         ("pass IPv4 TCP", "ipv4-tcp", 2, Some(4.0)),
         ("pass IPv6 TCP", "ipv6-tcp", 2, Some(4.0)),
-        ("pass IPv4 UDP", "bfd4-control", 2, Some(4.0)),
-        ("pass IPv6 UDP", "bfd6-control", 2, Some(4.0)),
+        ("pass IPv4 UDP", "ipv4-udp", 2, Some(4.0)),
+        ("pass IPv6 UDP", "ipv6-udp", 2, Some(4.0)),
         ("ARP answer", "arp-broadcast", 3, Some(60.0)),
         ("ARP suppress", "arp-suppressed", 1, None),
         ("ARP for another (pass)", "arp-unknown-target", 2, None),
@@ -141,6 +141,11 @@ fn subjects(bench: &mut Bench, kernel: &mut Kernel) -> Result<Vec<Subject>> {
         ("S-BFD reflected, IPv4", "sbfd4", 3, None),
         ("S-BFD reflected, IPv6", "sbfd6", 3, None),
         ("S-BFD for another (pass)", "sbfd4-other-discriminator", 2, None),
+        ("BFD of another (pass)", "bfd4-another-discriminator", 2, None),
+        ("BFD while the agent sends (pass)", "bfd4-while-the-agent-sends", 2, None),
+        // A poll: it is answered as often as it comes.
+        ("BFD answered, IPv4", "bfd4-poll", 3, None),
+        ("BFD answered, IPv6", "bfd6-poll", 3, None),
     ];
     let mut subjects = Vec::new();
     for (name, frame, action, limit) in rows {
