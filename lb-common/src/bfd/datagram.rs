@@ -106,7 +106,7 @@ pub(super) fn judge_addresses<F: Frame>(frame: &mut F, segment: &Segment) -> Res
 pub(super) fn judge_ip4<F: Frame>(frame: &mut F, payload: usize) -> Result<Ip, Fault> {
     let header = frame.view::<IP4>(payload).ok_or(Fault::Short)?;
     let [[first, _, l0, l1], [_, _, f0, f1], [ttl, ..], source, destination] =
-        *words::<5>(header).map_err(|_| Fault::Short)?;
+        *words::<5>(header).map_err(|_short| Fault::Short)?;
     if first >> 4 != 4 {
         return Err(Fault::IpVersion);
     }
@@ -130,7 +130,7 @@ pub(super) fn judge_ip4<F: Frame>(frame: &mut F, payload: usize) -> Result<Ip, F
 pub(super) fn judge_ip6<F: Frame>(frame: &mut F, payload: usize) -> Result<Ip, Fault> {
     let header = frame.view::<IP6>(payload).ok_or(Fault::Short)?;
     let [[first, ..], [l0, l1, _, ttl], s0, s1, s2, s3, d0, d1, d2, d3] =
-        *words::<10>(header).map_err(|_| Fault::Short)?;
+        *words::<10>(header).map_err(|_short| Fault::Short)?;
     if first >> 4 != 6 {
         return Err(Fault::IpVersion);
     }
