@@ -4,6 +4,7 @@
 //! here touches an interface or a namespace that it did not make.
 
 pub mod asker;
+pub mod bounds;
 pub mod edits;
 pub mod faults;
 pub mod flow;
@@ -19,4 +20,5 @@ mod random;
 pub mod responder;
 pub mod spread;
 pub mod urgent;
+pub mod usage;
 pub mod wait;

@@ -17,11 +17,14 @@ use std::{
 use anyhow::Context as _;
 use clap::Parser;
 use lb_tests::{
+    bounds::Bounds,
     herald::{self, Agent, AgentOptions, Manifests, StandIn, Table},
     lab::{INTERFACE, Lab, Shape},
     need,
     spread::ms,
-    urgent, wait,
+    urgent,
+    usage::Usage,
+    wait,
 };
 use serde::Serialize;
 
@@ -111,7 +114,7 @@ fn measure(args: &Args) -> anyhow::Result<Figures> {
     let filled = started.elapsed();
     agent.wait_ready(LIMIT)?;
     wait::observe(SETTLED.saturating_sub(started.elapsed()));
-    let rss_kib = status_kib(agent.pid(), "VmRSS:")?;
+    let rss_kib = Usage::of(agent.pid()).resident_kib()?;
     let kernel_maps_kib = map_bytes(agent.pid())? / 1024;
     // Who looks must not wait for the thread it looks at: one that plans keeps a core until the scheduler's next tick.
     urgent::this_thread()?;
@@ -147,13 +150,11 @@ fn measure(args: &Args) -> anyhow::Result<Figures> {
 
 impl Figures {
     fn judge(&self) -> Vec<String> {
-        let bounds = [
-            ("fill_ms", self.fill_ms, ms(FILL)),
-            ("change_p99_ms", self.change_p99_ms, ms(CHANGE)),
-            ("rss_kib", self.rss_kib as f64, RSS_KIB as f64),
-        ];
-        let missed = bounds.into_iter().filter(|(_, value, bound)| value >= bound);
-        missed.map(|(name, value, bound)| format!("{name} is {value}, to reach is under {bound}")).collect()
+        let mut bounds = Bounds::default();
+        bounds.under("fill_ms", self.fill_ms, ms(FILL));
+        bounds.under("change_p99_ms", self.change_p99_ms, ms(CHANGE));
+        bounds.under("rss_kib", self.rss_kib as f64, RSS_KIB as f64);
+        bounds.missed()
     }
 }
 
@@ -224,13 +225,6 @@ fn wait_for_entry(agent: &mut Agent, table: &Table, address: IpAddr) -> anyhow::
         std::thread::sleep(GLANCE);
     }
     Ok(())
-}
-
-/// A line of `/proc/PID/status` in KiB.
-fn status_kib(pid: u32, name: &str) -> anyhow::Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name}"))?;
-    line.trim().trim_end_matches(" kB").parse().with_context(|| format!("{name} {line}"))
 }
 
 /// What the kernel accounts for the maps that a process has open, each once.

@@ -11,11 +11,13 @@ use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::{Context as _, ensure};
 use clap::Parser;
 use lb_tests::{
+    bounds::Bounds,
     herald::{self, Agent, AgentOptions, Manifests},
     lab::{Lab, Shape},
-    need, wait,
+    need,
+    usage::Usage,
+    wait,
 };
-use nix::unistd::{SysconfVar, sysconf};
 use serde::Serialize;
 
 /// Measures what probing costs.
@@ -95,18 +97,18 @@ fn measure(args: &Args) -> anyhow::Result<Figures> {
     wait::observe(SETTLED);
 
     let span = Duration::from_secs(args.seconds);
-    let (cpu, sent) = (cpu_ticks(agent.pid())?, datagrams(agent)?);
+    let usage = Usage::of(agent.pid());
+    let (cpu, sent) = (usage.cpu()?, datagrams(agent)?);
     wait::observe(span);
-    let (cpu, sent) = (cpu_ticks(agent.pid())? - cpu, datagrams(agent)? - sent);
+    let (cpu, sent) = (usage.cpu()? - cpu, datagrams(agent)? - sent);
 
-    let ticks = sysconf(SysconfVar::CLK_TCK)?.context("the kernel's ticks a second")?;
     let mut figures = Figures {
         release_build: !cfg!(debug_assertions),
         peers: PEERS,
         seconds: args.seconds,
         probes_per_peer_second: sent as f64 / f64::from(PEERS) / span.as_secs_f64(),
-        cpu_percent: cpu as f64 * 100.0 / ticks as f64 / span.as_secs_f64(),
-        rss_kib: rss_kib(agent.pid())?,
+        cpu_percent: cpu.as_secs_f64() * 100.0 / span.as_secs_f64(),
+        rss_kib: usage.resident_kib()?,
         missed: Vec::new(),
     };
     ensure!(
@@ -124,29 +126,11 @@ fn measure(args: &Args) -> anyhow::Result<Figures> {
 
 impl Figures {
     fn judge(&self) -> Vec<String> {
-        let mut missed = Vec::new();
-        if self.cpu_percent >= CPU_PERCENT {
-            missed.push(format!("{:.2} % of a core; to reach is under {CPU_PERCENT}", self.cpu_percent));
-        }
-        if self.rss_kib >= RSS_KIB {
-            missed.push(format!("{} KiB; to reach is under {RSS_KIB}", self.rss_kib));
-        }
-        missed
+        let mut bounds = Bounds::default();
+        bounds.under("cpu_percent", self.cpu_percent, CPU_PERCENT);
+        bounds.under("rss_kib", self.rss_kib as f64, RSS_KIB as f64);
+        bounds.missed()
     }
-}
-
-/// User and system time of a process (proc(5): fields 14 and 15 of `stat`, counted behind the name).
-fn cpu_ticks(pid: u32) -> anyhow::Result<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    let fields: Vec<&str> = stat.rsplit_once(") ").context("a name in brackets")?.1.split(' ').collect();
-    let field = |place: usize| -> anyhow::Result<u64> { Ok(fields.get(place).context("a short line")?.parse()?) };
-    Ok(field(11)? + field(12)?)
-}
-
-fn rss_kib(pid: u32) -> anyhow::Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
 /// UDP datagrams that the agent's node has sent over IPv4, which its probes are.

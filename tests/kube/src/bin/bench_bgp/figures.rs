@@ -1,6 +1,6 @@
 //! What is measured, and what is to be reached.
 
-use lb_tests::spread::Spread;
+use lb_tests::{bounds::Bounds, spread::Spread};
 use serde::Serialize;
 
 const BACK_P90_MS: f64 = 250.0;
@@ -71,28 +71,23 @@ pub(crate) struct Prefixes {
 impl Figures {
     /// What is not reached.
     pub(crate) fn judge(&self) -> Vec<String> {
-        let mut missed = Vec::new();
-        let mut under = |name: &str, value: f64, bound: f64| {
-            if value >= bound {
-                missed.push(format!("{name} is {value:.1}, to reach is under {bound}"));
-            }
-        };
+        let mut bounds = Bounds::default();
         if let Some(ecmp) = &self.ecmp {
-            under("ecmp.back_ms.p90", ecmp.back_ms.p90, BACK_P90_MS);
-            under("ecmp.drain_failed", ecmp.drain_failed as f64, 1.0);
+            bounds.under("ecmp.back_ms.p90", ecmp.back_ms.p90, BACK_P90_MS);
+            bounds.under("ecmp.drain_failed", ecmp.drain_failed as f64, 1.0);
         }
         if let Some(latency) = &self.latency {
-            under("latency.withdrawn_ms.p50", latency.withdrawn_ms.p50, WITHDRAWN_P50_MS);
-            under("latency.withdrawn_ms.p99", latency.withdrawn_ms.p99, WITHDRAWN_P99_MS);
-            under("latency.created_ms.p50", latency.created_ms.p50, CREATED_P50_MS);
-            under("latency.unasked", latency.unasked as f64, 1.0);
-            under("latency.sessions_of_the_other", latency.sessions_of_the_other as f64, 2.0);
+            bounds.under("latency.withdrawn_ms.p50", latency.withdrawn_ms.p50, WITHDRAWN_P50_MS);
+            bounds.under("latency.withdrawn_ms.p99", latency.withdrawn_ms.p99, WITHDRAWN_P99_MS);
+            bounds.under("latency.created_ms.p50", latency.created_ms.p50, CREATED_P50_MS);
+            bounds.under("latency.unasked", latency.unasked as f64, 1.0);
+            bounds.under("latency.sessions_of_the_other", latency.sessions_of_the_other as f64, 2.0);
         }
         if let Some(prefixes) = &self.prefixes {
-            under("prefixes.told_ms", prefixes.told_ms, TOLD_MS);
-            under("prefixes.rss_kib", prefixes.rss_kib as f64, RSS_KIB);
-            under("prefixes.idle_percent", prefixes.idle_percent, IDLE_PERCENT);
+            bounds.under("prefixes.told_ms", prefixes.told_ms, TOLD_MS);
+            bounds.under("prefixes.rss_kib", prefixes.rss_kib as f64, RSS_KIB);
+            bounds.under("prefixes.idle_percent", prefixes.idle_percent, IDLE_PERCENT);
         }
-        missed
+        bounds.missed()
     }
 }

@@ -1,13 +1,12 @@
 //! Many prefixes to four routers: a speaker by itself in this process.
 
 use std::{
-    fs,
     net::Ipv4Addr,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, ensure};
-use lb_tests::{spread::ms, wait};
+use lb_tests::{spread::ms, usage::Usage, wait};
 use lb_tests_bgp::{
     frr::{self, Frr},
     stage::{Node, OURS, THEIRS, lab, routes, session},
@@ -51,26 +50,12 @@ pub(crate) fn measure(count: u32) -> anyhow::Result<Prefixes> {
         routers.iter().all(|frr| frr.received(&address).is_ok_and(|received| received == u64::from(count)))
     })?;
     drop(all);
-    let rss_kib = rss()?;
-    let before = cpu()?;
+    // Of this process, which holds the routes once more as they are planned.
+    let usage = Usage::own();
+    let rss_kib = usage.resident_kib()?;
+    let before = usage.cpu()?;
     wait::observe(IDLE);
-    let idle_percent = (cpu()? - before).as_secs_f64() / IDLE.as_secs_f64() * 100.0;
+    let idle_percent = (usage.cpu()? - before).as_secs_f64() / IDLE.as_secs_f64() * 100.0;
     ensure!(names.iter().all(|name| speaker.peer(name).is_some_and(|peer| peer.is_established())), "a session fell");
     Ok(Prefixes { prefixes: count, routers: routers.len(), told_ms, rss_kib, idle_percent })
-}
-
-/// Of this process, which holds the routes once more as they are planned.
-fn rss() -> anyhow::Result<u64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    line.trim().trim_end_matches(" kB").parse().context("VmRSS")
-}
-
-/// Processor time of this process so far (proc(5): `stat`, fields 14 and 15).
-fn cpu() -> anyhow::Result<Duration> {
-    let stat = fs::read_to_string("/proc/self/stat")?;
-    let rest = stat.rsplit_once(") ").context("/proc/self/stat has a name")?.1;
-    let ticks = rest.split(' ').skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
-    // 100 a second on every machine that Linux runs on today (sysconf(3): _SC_CLK_TCK).
-    Ok(Duration::from_millis(ticks * 10))
 }

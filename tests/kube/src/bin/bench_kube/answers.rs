@@ -14,14 +14,12 @@ use lb_tests::{
     asker::{Asker, Questions, Stamp, ask_once},
     herald::{Agent, AgentOptions, Manifests},
     lab::{INTERFACE, Lab},
+    usage::Usage,
     wait,
 };
 use lb_tests_kube::{Access, Plane};
 
-use crate::{
-    controller::status_kib,
-    services::{serve, service},
-};
+use crate::services::{serve, service};
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// The asker is at its rate, and agent and controller are at rest.
@@ -55,7 +53,7 @@ pub(crate) fn measure(lab: &Lab, plane: &Plane, first: Ipv4Addr, count: usize) -
     });
     answered.with_context(|| format!("{}\n{}", agent.state().unwrap_or_default(), agent.process().log_tail()))?;
     wait::observe(SETTLED);
-    let rss_kib = status_kib(agent.pid(), "VmRSS:")?;
+    let rss_kib = Usage::of(agent.pid()).resident_kib()?;
     let numbers = (u32::from(first)..).map(|number| IpAddr::from(Ipv4Addr::from(number)));
     let mut free = numbers.filter(|address| !taken.contains(address));
     let (mut times, mut void, mut number) = (Vec::new(), 0, 0);

@@ -1,16 +1,15 @@
 //! The controller that is measured.
 
 use std::{
-    fs,
     net::{Ipv4Addr, SocketAddr},
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
 use lb_tests::{
     herald::{Metrics, program},
     http,
     lab::{Lab, Namespace, Process},
+    usage::Usage,
 };
 use lb_tests_kube::Plane;
 use serde_json::Value;
@@ -75,12 +74,13 @@ impl Controller {
 
     /// `VmRSS` and `VmHWM`, in KiB.
     pub(crate) fn memory(&self) -> anyhow::Result<(u64, u64)> {
-        Ok((status_kib(self.process.pid(), "VmRSS:")?, status_kib(self.process.pid(), "VmHWM:")?))
+        let usage = Usage::of(self.process.pid());
+        Ok((usage.resident_kib()?, usage.most_resident_kib()?))
     }
 
-    /// Processor time of the process so far (proc(5): `stat`, fields 14 and 15).
+    /// Processor time of the process so far.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
-        cpu_of(self.process.pid())
+        Usage::of(self.process.pid()).cpu()
     }
 
     fn wait(&mut self, what: &str, condition: impl Fn(&Self) -> anyhow::Result<bool>) -> anyhow::Result<()> {
@@ -95,21 +95,4 @@ impl Controller {
             std::thread::sleep(PAUSE);
         }
     }
-}
-
-/// Processor time of a process so far.
-pub(crate) fn cpu_of(pid: u32) -> anyhow::Result<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name may have blanks in it.
-    let rest = stat.rsplit_once(") ").context("/proc/PID/stat has a name")?.1;
-    let ticks = rest.split(' ').skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
-    // 100 a second on every machine that Linux runs on today (sysconf(3): _SC_CLK_TCK).
-    Ok(Duration::from_millis(ticks * 10))
-}
-
-/// A line of `/proc/PID/status` in KiB.
-pub(crate) fn status_kib(pid: u32, name: &str) -> anyhow::Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name}"))?;
-    line.trim().trim_end_matches(" kB").parse().with_context(|| format!("{name} {line}"))
 }

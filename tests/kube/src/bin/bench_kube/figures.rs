@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use lb_tests::spread::Spread;
+use lb_tests::{bounds::Bounds, spread::Spread};
 use serde::Serialize;
 
 /// At 10,000 Services; with fewer they hold all the more.
@@ -56,23 +56,16 @@ pub(crate) struct Figures {
 impl Figures {
     /// What is not reached.
     pub(crate) fn judge(&self) -> Vec<String> {
-        let mut missed = Vec::new();
-        let mut under = |name: &str, value: f64, bound: f64| {
-            if value >= bound {
-                missed.push(format!("{name} is {value:.1}, to reach is under {bound}"));
-            }
-        };
-        under("restart_ready_ms", self.restart_ready_ms, RESTART_MS);
-        under("rss_kib", self.rss_kib as f64, RSS_KIB as f64);
-        under("address_ms.p99", self.address_ms.p99, ADDRESS_P99_MS);
-        under("answer_ms.p50", self.answer_ms.p50, ANSWER_P50_MS);
-        under("answer_ms.p99", self.answer_ms.p99, ANSWER_P99_MS);
+        let mut bounds = Bounds::default();
+        bounds.under("restart_ready_ms", self.restart_ready_ms, RESTART_MS);
+        bounds.under("rss_kib", self.rss_kib as f64, RSS_KIB as f64);
+        bounds.under("address_ms.p99", self.address_ms.p99, ADDRESS_P99_MS);
+        bounds.under("answer_ms.p50", self.answer_ms.p50, ANSWER_P50_MS);
+        bounds.under("answer_ms.p99", self.answer_ms.p99, ANSWER_P99_MS);
         if self.agent_services <= 2 * AGENT_SERVICES {
-            under("agent_rss_kib", self.agent_rss_kib as f64, AGENT_RSS_KIB as f64);
+            bounds.under("agent_rss_kib", self.agent_rss_kib as f64, AGENT_RSS_KIB as f64);
         }
-        if self.before_share < SHARE {
-            missed.push(format!("before_share is {:.2}, to reach is {SHARE}", self.before_share));
-        }
+        bounds.at_least("before_share", self.before_share, SHARE);
         let wanted = BTreeMap::from(
             ["create virtualips", "patch services/status", "create events"]
                 .map(|write| (write.to_owned(), self.services)),
@@ -80,12 +73,9 @@ impl Figures {
         let others = |(write, _): &(&String, &usize)| !write.ends_with(" leases");
         let written: BTreeMap<String, usize> =
             self.writes.iter().filter(others).map(|(write, count)| (write.clone(), *count)).collect();
-        if written != wanted {
-            missed.push(format!("written is {written:?}, to reach is {wanted:?}"));
-        }
-        if self.restart_writes.iter().any(|write| others(&write)) {
-            missed.push(format!("after the restart is written {:?}, to reach is nothing", self.restart_writes));
-        }
-        missed
+        bounds.hold(written == wanted, || format!("written is {written:?}, to reach is {wanted:?}"));
+        let rests = !self.restart_writes.iter().any(|write| others(&write));
+        bounds.hold(rests, || format!("after the restart is written {:?}, to reach is nothing", self.restart_writes));
+        bounds.missed()
     }
 }

@@ -10,6 +10,7 @@ use anyhow::ensure;
 use lb_tests::{
     lab::{Lab, Shape},
     spread::{Spread, ms},
+    usage::Usage,
     wait,
 };
 use lb_tests_kube::{Identity, Plane, PlaneShape};
@@ -18,7 +19,7 @@ use crate::{
     Args, answers,
     audit::Audit,
     bare,
-    controller::{Controller, IDENTITY, cpu_of},
+    controller::{Controller, IDENTITY},
     figures::Figures,
     services, singles,
 };
@@ -116,7 +117,7 @@ fn restart(lab: &Lab, plane: &Plane, audit: &mut Audit, figures: &mut Figures) -
 fn rest(plane: &mut Plane, controller: &Controller) -> anyhow::Result<()> {
     let server = plane.api_server().pid();
     wait::for_ok(REST, "the API server and the controller to be at rest", || {
-        let used = || Ok::<_, anyhow::Error>(cpu_of(server)? + controller.cpu()?);
+        let used = || Ok::<_, anyhow::Error>(Usage::of(server).cpu()? + controller.cpu()?);
         let before = used()?;
         wait::observe(Duration::from_secs(1));
         let used = used()? - before;
