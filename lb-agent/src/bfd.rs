@@ -1,18 +1,21 @@
 //! The driver of BFD sessions with routers: sockets, a clock, and one thread around `lb_bfd::session::Session`.
 //!
 //! A thread of its own, that does nothing else: an interval of 10 ms leaves no time for a plan of ten thousand routes.
-//! Sessions are made by who follows a path, shared by all that follow the same one, and end with the last of them.
+//! Sessions are made by who follows a path, shared by all that follow the same one, and end with the last of them. While the
+//! thread is late or gone, the kernel program stands in for it (`stand_in.rs`).
 //!
 //! Must not: decide what a failure means: followers do. Echo packets of the peer are looped back; none are sent.
 //! Spec: RFC 5881 §4 and §5 (one hop: ports, TTL), RFC 5883 §5 (several hops), RFC 5880 §6.8.
 
 mod follower;
 mod memory;
+mod monitored;
 mod receiver;
 mod sender;
+mod stand_in;
 mod thread;
 
-use std::{fmt, io, net::IpAddr};
+use std::{fmt, io, net::IpAddr, path::PathBuf};
 
 use lb_bfd::{
     auth::Keys,
@@ -40,6 +43,15 @@ impl Default for Wanted {
     fn default() -> Self {
         Self { timers: Timers::default(), role: Role::default(), min_ttl: 254, authentication: None }
     }
+}
+
+/// Where what outlives the process is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remains {
+    /// A directory of the host, for the file by which sessions go on in the next process.
+    pub dir: PathBuf,
+    /// The BPF file system with the maps of the kernel program, which answers the peers meanwhile.
+    pub bpffs: PathBuf,
 }
 
 /// What is monitored: who, and how packets get there. There is one session for each path.
@@ -125,6 +137,11 @@ enum Port {
 }
 
 impl Port {
+    /// Where a session's control packets are sent to, and arrive.
+    const fn of(path: &Path) -> Self {
+        if path.multihop { Self::MultiHop } else { Self::SingleHop }
+    }
+
     const fn number(self) -> u16 {
         match self {
             Self::SingleHop => lb_common::bfd::PORT,

@@ -29,7 +29,7 @@ mod supervisor;
 mod translate;
 mod wanted;
 
-use std::{io, path::PathBuf, sync::Arc, thread, time::Duration};
+use std::{io, sync::Arc, thread, time::Duration};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -42,7 +42,7 @@ pub use self::{
     wanted::{Session, Wanted, WantedPeer},
 };
 use self::{status::Board, supervisor::Supervisor};
-use crate::bfd::Bfd;
+use crate::bfd::{Bfd, Remains};
 
 /// How long leaving every peer may take.
 const LEAVE: Duration = Duration::from_secs(5);
@@ -76,12 +76,12 @@ impl Speaker {
         Self::start_with(None)
     }
 
-    /// The same, with a directory by which sessions of BFD go on in the next process.
+    /// The same, with that by which sessions of BFD go on in the next process.
     ///
     /// # Errors
     /// When a thread or its means to wait cannot be made.
-    pub fn start_with(memory: Option<PathBuf>) -> io::Result<Self> {
-        let bfd = Bfd::start(memory)?;
+    pub fn start_with(remains: Option<&Remains>) -> io::Result<Self> {
+        let bfd = Bfd::start(remains)?;
         let (wanted, changes) = watch::channel(Arc::new(Wanted::default()));
         let (leave, leaving) = mpsc::channel(1);
         let (board, status) = Board::new();

@@ -26,6 +26,7 @@ use self::{
 };
 use crate::{
     args::{Bgp, Run},
+    bfd::Remains,
     bgp::{Leave, Speaker, SpeakerMetrics, SpeakerStatus, Translator},
 };
 
@@ -48,7 +49,8 @@ impl Routing {
         if args.bgp == Bgp::Off {
             return Ok(None);
         }
-        let speaker = Speaker::start_with(Some(args.places.run_dir.clone())).context("start the BGP speaker")?;
+        let remains = Remains { dir: args.places.run_dir.clone(), bpffs: args.places.bpffs.clone() };
+        let speaker = Speaker::start_with(Some(&remains)).context("start the BGP speaker")?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("start a runtime")?;
         let (leave, leaving) = oneshot::channel();
         let (done, left) = oneshot::channel();

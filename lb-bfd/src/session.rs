@@ -206,6 +206,18 @@ impl Session {
         self.settle();
     }
 
+    /// Says by C whether this BFD goes on when the control plane stops. That is no interval, so no poll sequence follows.
+    pub const fn set_control_plane_independent(&mut self, independent: bool) {
+        self.config.control_plane_independent = independent;
+    }
+
+    /// Whoever stands in for this session heard the neighbour be Up at `at`, with the packets of which nothing came here.
+    pub fn heard_elsewhere(&mut self, at: Instant) {
+        if let (State::Up, Some(neighbour)) = (self.state, &mut self.neighbour) {
+            neighbour.heard = neighbour.heard.max(at);
+        }
+    }
+
     /// Holds the session down (§6.8.16). Packets go on; [`Session::is_told`] says when the session may be dropped.
     pub fn disable(&mut self, now: Instant) {
         if self.state == State::AdminDown {
@@ -239,8 +251,8 @@ impl Session {
         }
     }
 
-    /// When the neighbour is forgotten.
-    fn expiry(&self) -> Option<Instant> {
+    /// When the neighbour is forgotten, and a session that is Up or Init with it Down, if nothing more is heard (§6.8.4).
+    pub fn expiry(&self) -> Option<Instant> {
         Some(self.neighbour.as_ref()?.heard + self.detection_time()?)
     }
 

@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     io::{self, Write as _},
     os::unix::net::UnixStream,
-    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -16,8 +15,9 @@ use std::{
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    Path, SessionStatus, Wanted,
+    Path, Remains, SessionStatus, Wanted,
     memory::Memory,
+    stand_in::StandIn,
     thread::{Command, Thread},
 };
 
@@ -50,18 +50,20 @@ impl Line {
 }
 
 impl Bfd {
-    /// Starts the thread, in the network namespace of the caller. `memory`: a directory by which sessions go on in the next
-    /// process; without one they begin anew.
+    /// Starts the thread, in the network namespace of the caller. `remains`: by what sessions go on in the next process;
+    /// without it they begin anew.
     ///
     /// # Errors
     /// When the thread, or what wakes it, cannot be made.
-    pub fn start(memory: Option<PathBuf>) -> io::Result<Self> {
+    pub fn start(remains: Option<&Remains>) -> io::Result<Self> {
         let (waker, woken) = UnixStream::pair()?;
         waker.set_nonblocking(true)?;
         woken.set_nonblocking(true)?;
         let (commands, orders) = mpsc::channel();
         let shown = Shown::default();
-        let thread = Thread::new(orders, woken, Arc::clone(&shown), Memory::open(memory));
+        let memory = Memory::open(remains.map(|remains| remains.dir.clone()));
+        let stand_in = StandIn::open(remains.map(|remains| remains.bpffs.as_path()));
+        let thread = Thread::new(orders, woken, Arc::clone(&shown), memory, stand_in);
         thread::Builder::new().name("bfd".to_owned()).spawn(move || thread.run())?;
         Ok(Self { line: Line { commands, waker: Arc::new(waker) }, next: Arc::default(), shown })
     }

@@ -1,10 +1,11 @@
-//! What of BFD outlives the process: for each session that is Up, the last packet that was sent.
+//! What of BFD the next process goes on with: for each session that is Up, the last packet that was sent, and from where.
 //!
 //! A file beside the record of host settings, written when it changes, which is when a session comes up or falls. The next
 //! process goes on with a session if its peer is heard to be Up with it still (`lb_bfd::session::Session::resume`), and
-//! begins anew otherwise; so an old file does no harm.
+//! begins anew otherwise; so an old file does no harm. What the kernel program needs to answer meanwhile is not here but in
+//! its map ([`super::stand_in`]), which knows nothing of paths.
 
-use std::{collections::BTreeMap, fs, io, net::IpAddr, path::PathBuf};
+use std::{collections::BTreeMap, fs, io, net::IpAddr, num::NonZeroU32, path::PathBuf};
 
 use lb_common::bfd::Packet;
 use serde::{Deserialize, Serialize};
@@ -17,8 +18,17 @@ const FILE: &str = "bfd.json";
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     file: Option<PathBuf>,
-    before: BTreeMap<Path, Packet>,
-    now: BTreeMap<Path, Packet>,
+    before: BTreeMap<Path, Kept>,
+    now: BTreeMap<Path, Kept>,
+}
+
+/// What is kept of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kept {
+    /// What was sent last.
+    pub(super) sent: Packet,
+    /// From which port: RFC 5881 §4 wants the same one for all packets of a session.
+    pub(super) source_port: Option<u16>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,6 +39,8 @@ struct Record {
     multihop: bool,
     /// As RFC 5880 §4.1 has it.
     packet: Vec<u8>,
+    #[serde(default)]
+    source_port: Option<u16>,
 }
 
 impl Memory {
@@ -51,21 +63,26 @@ impl Memory {
         Self { file: Some(file), before, now: BTreeMap::new() }
     }
 
-    /// What the process before sent last on a path; once.
-    pub(super) fn take(&mut self, path: &Path) -> Option<Packet> {
+    /// What the process before has left of a path; once.
+    pub(super) fn take(&mut self, path: &Path) -> Option<Kept> {
         self.before.remove(path)
     }
 
+    /// Whether a session of that discriminator may still be asked for.
+    pub(super) fn expects(&self, number: NonZeroU32) -> bool {
+        self.before.values().any(|kept| kept.sent.my_discriminator == number.get())
+    }
+
     /// Notes what each session could go on with, and writes it if that is news.
-    pub(super) fn note<'a>(&mut self, sessions: impl Iterator<Item = (&'a Path, Option<Packet>)>) {
+    pub(super) fn note<'a>(&mut self, sessions: impl Iterator<Item = (&'a Path, Option<Kept>)>) {
         let mut is_news = false;
-        for (path, packet) in sessions {
-            if self.now.get(path) == packet.as_ref() {
+        for (path, kept) in sessions {
+            if self.now.get(path) == kept.as_ref() {
                 continue;
             }
             is_news = true;
-            match packet {
-                Some(packet) => self.now.insert(path.clone(), packet),
+            match kept {
+                Some(kept) => self.now.insert(path.clone(), kept),
                 None => self.now.remove(path),
             };
         }
@@ -83,12 +100,13 @@ impl Memory {
 
     fn write(&self) {
         let Some(file) = &self.file else { return };
-        let record = |(path, packet): (&Path, &Packet)| Record {
+        let record = |(path, kept): (&Path, &Kept)| Record {
             peer: path.peer,
             local: path.local,
             device: path.device.clone(),
             multihop: path.multihop,
-            packet: packet.to_bytes().to_vec(),
+            packet: kept.sent.to_bytes().to_vec(),
+            source_port: kept.source_port,
         };
         let records: Vec<Record> = self.now.iter().map(record).collect();
         let temporary = file.with_extension("new");
@@ -102,12 +120,12 @@ impl Memory {
     }
 }
 
-fn read(text: &[u8]) -> Result<BTreeMap<Path, Packet>, String> {
+fn read(text: &[u8]) -> Result<BTreeMap<Path, Kept>, String> {
     let records: Vec<Record> = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     let one = |record: Record| {
-        let Record { peer, local, device, multihop, packet } = record;
-        let packet = Packet::parse(&packet).map_err(|error| error.to_string())?.packet;
-        Ok((Path { peer, local, device, multihop }, packet))
+        let Record { peer, local, device, multihop, packet, source_port } = record;
+        let sent = Packet::parse(&packet).map_err(|error| error.to_string())?.packet;
+        Ok((Path { peer, local, device, multihop }, Kept { sent, source_port }))
     };
     records.into_iter().map(one).collect()
 }

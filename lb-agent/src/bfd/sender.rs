@@ -21,21 +21,22 @@ const NETWORK_CONTROL: u32 = 48 << 2;
 pub(super) struct Sender {
     socket: Socket,
     to: SocketAddr,
+    source_port: u16,
 }
 
 impl Sender {
-    /// `seed`: where the search for a free port begins.
-    pub(super) fn open(path: &Path, seed: u64) -> Result<Self, String> {
+    /// `port`: the one that the session has been sent from before, if it is to be had. `seed`: where the search for another
+    /// one begins.
+    pub(super) fn open(path: &Path, port: Option<u16>, seed: u64) -> Result<Self, String> {
         let what = || match path.local {
             Some(local) => format!("send BFD packets from {local} to {path}"),
             None => format!("send BFD packets to {path}"),
         };
-        Self::try_open(path, seed).map_err(|error| describe(&what(), &error))
+        Self::try_open(path, port, seed).map_err(|error| describe(&what(), &error))
     }
 
-    fn try_open(path: &Path, seed: u64) -> io::Result<Self> {
-        let port = if path.multihop { Port::MultiHop } else { Port::SingleHop };
-        let to = scoped(path.peer, port.number(), path.device.as_deref())?;
+    fn try_open(path: &Path, source_port: Option<u16>, seed: u64) -> io::Result<Self> {
+        let to = scoped(path.peer, Port::of(path).number(), path.device.as_deref())?;
         let socket = Socket::new(Domain::for_address(to), Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_nonblocking(true)?;
         socket.bind_device(path.device.as_deref().map(str::as_bytes))?;
@@ -49,8 +50,14 @@ impl Sender {
         }
         let any: IpAddr = if to.is_ipv4() { [0; 4].into() } else { [0_u16; 8].into() };
         let local = scoped(path.local.unwrap_or(any), 0, path.device.as_deref())?;
-        bind(&socket, local, seed)?;
-        Ok(Self { socket, to })
+        bind(&socket, local, source_port, seed)?;
+        let source_port = socket.local_addr()?.as_socket().map_or(0, |local| local.port());
+        Ok(Self { socket, to, source_port })
+    }
+
+    /// Where packets are sent from.
+    pub(super) const fn source_port(&self) -> u16 {
+        self.source_port
     }
 
     pub(super) fn send(&self, packet: &[u8]) -> io::Result<()> {
@@ -69,7 +76,13 @@ pub(super) fn loop_back(from: SocketAddr, packet: &[u8]) -> io::Result<()> {
     socket.send_to(packet, &from.into()).map(drop)
 }
 
-fn bind(socket: &Socket, mut local: SocketAddr, seed: u64) -> io::Result<()> {
+fn bind(socket: &Socket, mut local: SocketAddr, port: Option<u16>, seed: u64) -> io::Result<()> {
+    if let Some(port) = port.filter(|port| PORTS.contains(port)) {
+        local.set_port(port);
+        if socket.bind(&local.into()).is_ok() {
+            return Ok(());
+        }
+    }
     let (first, last) = (u64::from(*PORTS.start()), u64::from(*PORTS.end()));
     let count = last - first + 1;
     let mut result = Err(io::ErrorKind::AddrInUse.into());
@@ -100,15 +113,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_session_has_a_source_port_of_its_own_in_the_range() {
+    fn every_session_has_a_source_port_of_its_own_in_the_range_and_the_next_process_the_same() {
         let path = Path { peer: "127.0.0.1".parse().unwrap(), local: None, device: None, multihop: false };
-        let ports: Vec<u16> = (0..3)
-            .map(|_| Sender::open(&path, 70_000).unwrap())
-            .collect::<Vec<_>>()
-            .iter()
-            .map(|sender| sender.socket.local_addr().unwrap().as_socket().unwrap().port())
-            .collect();
+        let senders: Vec<Sender> = (0..3).map(|_| Sender::open(&path, None, 70_000).unwrap()).collect();
+        let ports: Vec<u16> = senders.iter().map(Sender::source_port).collect();
         assert!(ports.iter().all(|port| PORTS.contains(port)), "{ports:?}");
         assert!(ports[0] != ports[1] && ports[1] != ports[2], "{ports:?}");
+
+        assert!(!ports.contains(&Sender::open(&path, Some(ports[0]), 70_000).unwrap().source_port()), "it is taken");
+        drop(senders);
+        assert_eq!(Sender::open(&path, Some(ports[2]), 70_000).unwrap().source_port(), ports[2]);
+        assert!(PORTS.contains(&Sender::open(&path, Some(179), 70_000).unwrap().source_port()));
     }
 }

@@ -10,24 +10,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lb_bfd::session::{self, Config, Session, Verdict, addressee};
-use lb_common::bfd::{Packet, State, TTL};
+use lb_bfd::session::addressee;
+use lb_common::bfd::TTL;
 use tokio::sync::{oneshot, watch};
 
 use super::{
     Path, Port, SessionStatus, Wanted,
     follower::Shown,
     memory::Memory,
+    monitored::Monitored,
     receiver::{Place, Receiver},
     sender::{self, Sender},
+    stand_in::StandIn,
 };
 use crate::net::{datagram::Datagram, poll};
 
 /// Between two attempts to open a socket that could not be opened.
 const AGAIN: Duration = Duration::from_secs(1);
-
-/// The longest that a session waits for the peer to go on with it.
-const LONGEST: Duration = Duration::from_secs(3);
 
 /// What the thread is told.
 #[derive(Debug)]
@@ -36,27 +35,6 @@ pub(super) enum Command {
     Change { path: Path, wanted: Wanted },
     Unfollow { id: u64, path: Path, silently: bool },
     Leave(oneshot::Sender<()>),
-}
-
-struct Monitored {
-    session: Session,
-    wanted: Wanted,
-    local: NonZeroU32,
-    sender: Result<Sender, String>,
-    followers: BTreeMap<u64, watch::Sender<SessionStatus>>,
-    status: SessionStatus,
-    shown: watch::Sender<SessionStatus>,
-    /// Set while a session of the process before may go on: nothing is said before the peer is heard.
-    before: Option<Before>,
-}
-
-/// A session of the process before.
-struct Before {
-    /// What it sent last.
-    sent: Packet,
-    config: Config,
-    /// When the peer must have been heard.
-    until: Instant,
 }
 
 pub(super) struct Thread {
@@ -69,11 +47,18 @@ pub(super) struct Thread {
     again: Option<Instant>,
     shown: Shown,
     memory: Memory,
+    stand_in: StandIn,
     random: RandomState,
 }
 
 impl Thread {
-    pub(super) fn new(commands: mpsc::Receiver<Command>, woken: UnixStream, shown: Shown, memory: Memory) -> Self {
+    pub(super) fn new(
+        commands: mpsc::Receiver<Command>,
+        woken: UnixStream,
+        shown: Shown,
+        memory: Memory,
+        stand_in: StandIn,
+    ) -> Self {
         Self {
             commands,
             woken,
@@ -83,6 +68,7 @@ impl Thread {
             again: None,
             shown,
             memory,
+            stand_in,
             random: RandomState::new(),
         }
     }
@@ -98,18 +84,19 @@ impl Thread {
             self.receive(now);
             let now = Instant::now();
             self.retry(now);
+            self.stand_in.begin_turn(now);
             for monitored in self.sessions.values_mut() {
-                monitored.pass(now);
+                monitored.pass(now, &mut self.stand_in);
             }
             self.forget(now);
-            self.memory.note(self.sessions.iter().map(|(path, monitored)| (path, monitored.resumable())));
+            self.memory.note(self.sessions.iter().map(|(path, monitored)| (path, monitored.kept())));
             if let Some(done) = done {
                 // Its end is the answer.
                 drop(done);
                 return;
             }
             let due = self.sessions.values().filter_map(Monitored::poll_timeout);
-            let until = due.chain(self.again).min();
+            let until = due.chain(self.again).chain(self.stand_in.next()).min();
             let receivers = self.receivers.values().filter_map(|receiver| receiver.as_ref().ok());
             let fds = receivers.map(Receiver::fd).chain([self.woken.as_fd()]);
             if let Err(error) = poll::wait(fds, until) {
@@ -157,6 +144,7 @@ impl Thread {
         }
         let Some(old) = self.remove(path) else { return };
         self.memory.forget(path);
+        self.stand_in.withdraw(old.local);
         let monitored = self.make(path, wanted, old.followers);
         self.insert(path.clone(), monitored);
     }
@@ -168,12 +156,11 @@ impl Thread {
             return;
         }
         if silently {
-            self.remove(path);
+            let left = self.remove(path);
+            left.iter().for_each(|left| self.stand_in.leave(left.local));
             self.open();
         } else {
-            // Whatever the process before had: it is over.
-            monitored.before = None;
-            monitored.session.disable(Instant::now());
+            monitored.end(Instant::now());
         }
     }
 
@@ -183,35 +170,14 @@ impl Thread {
         wanted: Wanted,
         followers: BTreeMap<u64, watch::Sender<SessionStatus>>,
     ) -> Monitored {
-        let sent = self.memory.take(path).filter(|_| wanted.authentication.is_none());
-        let old = sent.and_then(|sent| NonZeroU32::new(sent.my_discriminator));
+        let kept = self.memory.take(path).filter(|_| wanted.authentication.is_none());
+        let old = kept.and_then(|kept| NonZeroU32::new(kept.sent.my_discriminator));
         let old = old.filter(|number| !self.discriminators.contains_key(number));
+        let goes_on = |number| Some(number) == old || self.memory.expects(number);
+        self.stand_in.begin(path.peer, Port::of(path).number(), goes_on);
         let local = old.unwrap_or_else(|| self.discriminator(path));
         let seed = self.random.hash_one((path, local, "seed"));
-        let mut config = Config::new(local, seed);
-        config.role = wanted.role;
-        config.timers = wanted.timers;
-        config.authentication = wanted.authentication.clone();
-        if path.multihop {
-            config.path = session::Path::MultiHop { min_ttl: wanted.min_ttl };
-        }
-        let status = SessionStatus::new(path.clone());
-        let now = Instant::now();
-        let before = sent.filter(|_| old.is_some()).map(|sent| {
-            let interval = sent.desired_min_tx.max(sent.required_min_rx);
-            let span = Duration::from_micros(interval.into()) * u32::from(sent.detect_mult);
-            Before { sent, config: config.clone(), until: now + span.min(LONGEST) }
-        });
-        Monitored {
-            before,
-            session: Session::new(config, now),
-            wanted,
-            local,
-            sender: Sender::open(path, seed),
-            followers,
-            shown: watch::channel(status.clone()).0,
-            status,
-        }
+        Monitored::new(path, wanted, local, seed, kept.filter(|_| old.is_some()), followers)
     }
 
     /// Random, and nobody else's.
@@ -227,8 +193,13 @@ impl Thread {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         shown.insert(path.clone(), monitored.shown.subscribe());
         drop(shown);
+        let (number, listens_until) = (monitored.local, monitored.listens_until());
         self.sessions.insert(path, monitored);
         self.open();
+        // From here on packets arrive: they are to come here, and not to the program.
+        if let Some(until) = listens_until {
+            self.stand_in.listen(number, until);
+        }
     }
 
     fn remove(&mut self, path: &Path) -> Option<Monitored> {
@@ -257,7 +228,7 @@ impl Thread {
     fn open(&mut self) {
         let mut needed = BTreeSet::new();
         for (path, monitored) in &self.sessions {
-            needed.insert(Place::of(path, if path.multihop { Port::MultiHop } else { Port::SingleHop }));
+            needed.insert(Place::of(path, Port::of(path)));
             if monitored.wanted.timers.required_min_echo_rx != 0 && !path.multihop {
                 needed.insert(Place::of(path, Port::Echo));
             }
@@ -267,8 +238,8 @@ impl Thread {
             self.receivers.entry(place).or_insert_with_key(Receiver::open);
         }
         for (path, monitored) in &mut self.sessions {
-            let port = if path.multihop { Port::MultiHop } else { Port::SingleHop };
-            let deaf = self.receivers.get(&Place::of(path, port)).and_then(|receiver| receiver.as_ref().err());
+            let deaf =
+                self.receivers.get(&Place::of(path, Port::of(path))).and_then(|receiver| receiver.as_ref().err());
             monitored.status.problem = monitored.sender.as_ref().err().or(deaf).cloned();
         }
         let failed = self.sessions.values().any(|monitored| monitored.status.problem.is_some());
@@ -280,7 +251,7 @@ impl Thread {
             return;
         }
         for (path, monitored) in self.sessions.iter_mut().filter(|(_, monitored)| monitored.sender.is_err()) {
-            monitored.sender = Sender::open(path, u64::from(monitored.local.get()));
+            monitored.sender = Sender::open(path, None, u64::from(monitored.local.get()));
         }
         self.open();
     }
@@ -291,7 +262,7 @@ impl Thread {
             let Ok(receiver) = receiver else { continue };
             receiver.take(|datagram, payload| {
                 if place.port == Port::Echo {
-                    return echo(sessions, place, datagram, payload);
+                    return echo(sessions, now, place, datagram, payload);
                 }
                 let path = match addressee(payload) {
                     Ok(Some(discriminator)) => discriminators.get(&discriminator).cloned(),
@@ -318,94 +289,12 @@ fn path_of(sessions: &BTreeMap<Path, Monitored>, place: &Place, datagram: &Datag
 }
 
 /// RFC 5880 §6.4: what a peer that we let send echo packets has sent goes back. One that has come back is TTL 254.
-fn echo(sessions: &mut BTreeMap<Path, Monitored>, place: &Place, datagram: &Datagram, payload: &[u8]) {
+fn echo(sessions: &mut BTreeMap<Path, Monitored>, now: Instant, place: &Place, datagram: &Datagram, payload: &[u8]) {
     let is_its = |path: &Path| path.peer == datagram.from.ip() && !path.multihop && path.device == place.device;
     let monitored = sessions.iter_mut().find(|(path, _)| is_its(path)).map(|(_, monitored)| monitored);
     let lets = |monitored: &&mut Monitored| monitored.wanted.timers.required_min_echo_rx != 0;
     let Some(monitored) = monitored.filter(lets).filter(|_| datagram.ttl == Some(TTL)) else { return };
     if sender::loop_back(datagram.from, payload).is_ok() {
-        monitored.status.counters.echoes += 1;
-    }
-}
-
-impl Monitored {
-    fn take(&mut self, now: Instant, datagram: &Datagram, payload: &[u8]) {
-        self.resume(now, datagram, payload);
-        match self.session.handle_packet(now, datagram.ttl.unwrap_or(0), payload) {
-            Ok(()) => self.status.counters.received += 1,
-            Err(why) => {
-                self.status.counters.discarded += 1;
-                tracing::debug!(path = %self.status.path, "BFD packet discarded: {why}");
-            }
-        }
-    }
-
-    /// Goes on with the session of the process before, if the peer is heard to.
-    fn resume(&mut self, now: Instant, datagram: &Datagram, payload: &[u8]) {
-        let Some(before) = self.before.take() else { return };
-        let Ok(heard) = Packet::parse(payload) else { return };
-        let is_near = self.status.path.multihop || datagram.ttl == Some(TTL);
-        if is_near && Session::answers(&before.sent, &heard.packet) {
-            self.session = Session::resume(before.config, now, before.sent, heard.packet);
-            self.status.counters.ups += 1;
-            tracing::info!(path = %self.status.path, "BFD session goes on as the process before had it");
-        }
-    }
-
-    /// What the next process could go on with.
-    fn resumable(&self) -> Option<Packet> {
-        match &self.before {
-            Some(before) => Some(before.sent),
-            None => self.session.resumable(),
-        }
-    }
-
-    fn poll_timeout(&self) -> Option<Instant> {
-        match &self.before {
-            Some(before) => Some(before.until),
-            None => self.session.poll_timeout(),
-        }
-    }
-
-    /// Lets time pass, sends what is due, shows what is new.
-    fn pass(&mut self, now: Instant) {
-        if self.before.take_if(|before| before.until <= now).is_some() {
-            tracing::info!(path = %self.status.path, "the peer is not heard to go on with the BFD session of the process before");
-        }
-        if self.before.is_some() {
-            return self.show();
-        }
-        self.session.handle_timeout(now);
-        while let Some(change) = self.session.poll_change() {
-            let status = &mut self.status;
-            status.counters.ups += u64::from(change.to == State::Up);
-            status.counters.downs += u64::from(change.from == State::Up);
-            if change.from == State::Up && self.session.verdict() == Verdict::Failed {
-                status.failures += 1;
-            }
-            tracing::info!(path = %status.path, from = ?change.from, to = ?change.to, diagnostic = ?change.diagnostic, "BFD session");
-        }
-        while let Some(packet) = self.session.poll_transmit(now) {
-            let sent = self.sender.as_ref().is_ok_and(|sender| sender.send(&packet).is_ok());
-            self.status.counters.sent += u64::from(sent);
-        }
-        self.show();
-    }
-
-    /// Followers are woken by a change, not by a count.
-    fn show(&mut self) {
-        self.status.state = self.session.state();
-        self.status.verdict = self.session.verdict();
-        self.status.diagnostic = self.session.diagnostic();
-        self.status.remote = self.session.neighbour().map(|neighbour| neighbour.packet.state);
-        let now = &self.status;
-        for sender in self.followers.values().chain([&self.shown]) {
-            sender.send_if_modified(|shown| {
-                let is_news =
-                    (shown.state, shown.failures) != (now.state, now.failures) || shown.problem != now.problem;
-                shown.clone_from(now);
-                is_news
-            });
-        }
+        monitored.echoed(now);
     }
 }

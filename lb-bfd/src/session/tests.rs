@@ -3,6 +3,7 @@
 use super::*;
 use crate::auth::{Key, Keys, Method, NotAuthentic};
 
+mod elsewhere;
 mod pair;
 mod reception;
 mod timing;
