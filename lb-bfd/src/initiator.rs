@@ -24,7 +24,7 @@ use std::{
 
 use lb_common::bfd::{Diagnostic, LENGTH, Malformed, Packet, State, TTL};
 
-use crate::jitter::Jitter;
+use crate::jitter;
 
 #[cfg(test)]
 mod tests;
@@ -43,9 +43,15 @@ pub struct Config {
     pub interval: Duration,
     /// How many intervals of silence make a node Down.
     pub multiplier: NonZeroU8,
-    /// Seeds the jitter: another for each initiator.
-    pub seed: u64,
 }
+
+/// A wake-up at which probes are sent, with a random number of its caller's.
+///
+/// All that go out at it have their next interval cut by the same share, a new one each time (RFC 5880 §6.8.7 wants each
+/// interval of a session to be random, not those of two sessions to differ): so they stay together, and cost one
+/// wake-up and not one each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Round(pub u64);
 
 impl Config {
     /// The default rate.
@@ -54,8 +60,8 @@ impl Config {
     pub const MULTIPLIER: NonZeroU8 = NonZeroU8::new(3).expect("not 0");
 
     /// Probes `remote` at the default rate: 50 ms × 3.
-    pub const fn new(local: NonZeroU32, remote: NonZeroU32, seed: u64) -> Self {
-        Self { local, remote, interval: Self::INTERVAL, multiplier: Self::MULTIPLIER, seed }
+    pub const fn new(local: NonZeroU32, remote: NonZeroU32) -> Self {
+        Self { local, remote, interval: Self::INTERVAL, multiplier: Self::MULTIPLIER }
     }
 }
 
@@ -125,7 +131,8 @@ pub struct Initiator {
     attended: Instant,
     /// When the next probe is due.
     probe_at: Instant,
-    jitter: Jitter,
+    /// From when on it may be sent: an interval is never cut by more than a quarter.
+    may_probe_at: Instant,
 }
 
 impl Initiator {
@@ -138,7 +145,7 @@ impl Initiator {
             quiet: Duration::ZERO,
             attended: now,
             probe_at: now,
-            jitter: Jitter::seeded(config.seed),
+            may_probe_at: now,
         }
     }
 
@@ -172,13 +179,20 @@ impl Initiator {
         };
     }
 
-    /// The probe that is due, if one is. A late one is sent once, not made up for.
-    pub fn poll_transmit(&mut self, now: Instant) -> Option<[u8; LENGTH]> {
-        if now < self.probe_at {
+    /// Whether its probe is due, and with it that of every other initiator that may be sent.
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.probe_at <= now
+    }
+
+    /// The probe, if one is due or may go out already: to be called for all initiators as soon as one is due. A late one is
+    /// sent once, not made up for.
+    pub fn poll_transmit(&mut self, now: Instant, round: Round) -> Option<[u8; LENGTH]> {
+        if now < self.may_probe_at {
             return None;
         }
         let interval = self.interval();
-        self.probe_at = now + self.jitter.apply(interval, self.config.multiplier.get());
+        self.probe_at = now + jitter::shorten(interval, self.config.multiplier.get(), round.0);
+        self.may_probe_at = now + jitter::least(interval);
         Some(self.probe().to_bytes())
     }
 
@@ -209,6 +223,7 @@ impl Initiator {
         }
         self.config.interval = interval;
         self.probe_at = self.probe_at.min(now + self.interval());
+        self.may_probe_at = self.may_probe_at.min(now + jitter::least(self.interval()));
     }
 
     /// Adds the time since the last call to the silence, up to the moment this call was due.

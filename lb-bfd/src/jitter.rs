@@ -13,13 +13,9 @@ impl Jitter {
         Self(seed)
     }
 
-    /// 75 to 100 % of `interval`; 75 to 90 % if a single missed packet is one too many.
+    /// See [`shorten`].
     pub(crate) fn apply(&mut self, interval: Duration, detect_mult: u8) -> Duration {
-        let range = if detect_mult == 1 { 15 } else { 25 };
-        let nanos = u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX);
-        let least = nanos / 100 * 75;
-        let span = nanos / 100 * range;
-        Duration::from_nanos(least + self.next() % (span + 1))
+        shorten(interval, detect_mult, self.next())
     }
 
     fn next(&mut self) -> u64 {
@@ -29,6 +25,22 @@ impl Jitter {
         word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         word ^ (word >> 31)
     }
+}
+
+/// 75 to 100 % of `interval`; 75 to 90 % if a single missed packet is one too many. `random` is any number.
+pub(crate) fn shorten(interval: Duration, detect_mult: u8, random: u64) -> Duration {
+    let range = if detect_mult == 1 { 15 } else { 25 };
+    let span = nanos(interval) / 100 * range;
+    least(interval) + Duration::from_nanos(random % (span + 1))
+}
+
+/// What every interval lasts at least.
+pub(crate) fn least(interval: Duration) -> Duration {
+    Duration::from_nanos(nanos(interval) / 100 * 75)
+}
+
+fn nanos(interval: Duration) -> u64 {
+    u64::try_from(interval.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lb_bfd::initiator::{Config, Initiator};
+use lb_bfd::initiator::{Config, Initiator, Round};
 use lb_plan::agent::peers::Path;
 use tokio::sync::watch;
 
@@ -21,8 +21,10 @@ use crate::net::poll;
 const AGAIN: Duration = Duration::from_secs(1);
 /// Longer than any BFD packet (RFC 5880 §4.1: the length is one octet).
 const BUFFER: usize = 256;
-/// What is taken from one socket before time is looked at again.
-const BURST: usize = 1_024;
+/// How often it is looked whether there is more to take before time is looked at again.
+const ROUNDS: usize = 64;
+/// How long the first answer waits for others: the probes went out together, and one wake-up takes all their answers.
+const GATHER: Duration = Duration::from_millis(2);
 
 struct Session {
     target: Target,
@@ -38,6 +40,7 @@ struct Worker {
     failed: BTreeMap<Path, String>,
     again: Instant,
     random: RandomState,
+    rounds: u64,
     discriminators: u32,
 }
 
@@ -52,6 +55,7 @@ pub(super) fn run(orders: &mpsc::Receiver<Wanted>, mut woken: UnixStream, shown:
         again: Instant::now(),
         discriminators: u32::try_from(random.hash_one(0) >> 32).unwrap_or_default(),
         random,
+        rounds: 0,
     };
     loop {
         loop {
@@ -62,7 +66,9 @@ pub(super) fn run(orders: &mpsc::Receiver<Wanted>, mut woken: UnixStream, shown:
             }
         }
         worker.open();
-        worker.drain();
+        if let Err(error) = worker.drain() {
+            tracing::warn!(%error, "look for answers of other nodes");
+        }
         let now = Instant::now();
         for session in worker.sessions.values_mut() {
             session.initiator.handle_timeout(now);
@@ -114,13 +120,7 @@ impl Worker {
 
     fn begin(&mut self, now: Instant, whom: Whom, target: Target) {
         let local = self.discriminator();
-        let config = Config {
-            local,
-            remote: target.remote,
-            interval: target.interval,
-            multiplier: target.multiplier,
-            seed: self.random.hash_one(local),
-        };
+        let config = Config { local, remote: target.remote, interval: target.interval, multiplier: target.multiplier };
         self.asked_by.retain(|_, known| *known != whom);
         self.asked_by.insert(local, whom.clone());
         self.sessions.insert(whom, Session { target, initiator: Initiator::new(config, now) });
@@ -170,37 +170,31 @@ impl Worker {
         }
     }
 
-    /// Takes all that has arrived, before any silence is counted.
-    fn drain(&mut self) {
-        let mut buffer = [0; BUFFER];
-        for socket in self.sockets.values() {
-            for _ in 0..BURST {
-                let datagram = match socket.take(&mut buffer) {
-                    Ok(datagram) => datagram,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                    // An ICMP error of an earlier probe: what it says is said by silence too.
-                    Err(error) => {
-                        tracing::debug!(%error, "receive an answer of another node");
-                        continue;
-                    }
-                };
-                let payload = buffer.get(..datagram.length).unwrap_or_default();
-                let session = addressee(payload).and_then(|local| self.asked_by.get(&local));
-                let session = session.and_then(|whom| self.sessions.get_mut(whom));
-                let Some(session) = session.filter(|session| session.target.path.theirs == datagram.from.ip()) else {
-                    continue;
-                };
-                let ttl = datagram.ttl.unwrap_or_default();
-                if let Err(discard) = session.initiator.handle_packet(Instant::now(), ttl, payload) {
-                    tracing::debug!(from = %datagram.from, %discard, "not an answer");
-                }
+    /// Takes all that has arrived, before any silence is counted. Only who has an answer is read from: a look at each of
+    /// many sockets costs more than all else here.
+    fn drain(&mut self) -> io::Result<()> {
+        for _ in 0..ROUNDS {
+            let readable = poll::readable(self.sockets.values().map(|socket| socket.as_fd()), Some(Instant::now()))?;
+            if !readable.contains(&true) {
+                break;
+            }
+            let Self { sockets, sessions, asked_by, .. } = self;
+            for (socket, _) in sockets.values().zip(readable).filter(|(_, is)| *is) {
+                take(socket, asked_by, sessions);
             }
         }
+        Ok(())
     }
 
+    /// Sends what is due, and with it what may be sent already.
     fn send(&mut self, now: Instant) {
+        if !self.sessions.values().any(|session| session.initiator.is_due(now)) {
+            return;
+        }
+        self.rounds = self.rounds.wrapping_add(1);
+        let round = Round(self.random.hash_one(self.rounds));
         for session in self.sessions.values_mut() {
-            let Some(probe) = session.initiator.poll_transmit(now) else { continue };
+            let Some(probe) = session.initiator.poll_transmit(now, round) else { continue };
             let Some(socket) = self.sockets.get(&session.target.path) else { continue };
             if let Err(error) = socket.ask(&probe) {
                 // The node goes silent, which is what its owner has to know.
@@ -209,16 +203,46 @@ impl Worker {
         }
     }
 
+    /// Waits for an order, a deadline, or the answers of a round.
     fn wait(&self, woken: &mut UnixStream) -> io::Result<()> {
         let sessions = self.sessions.values().map(|session| session.initiator.poll_timeout());
         let missing = self.sessions.values().any(|session| !self.sockets.contains_key(&session.target.path));
         let next = sessions.chain(missing.then_some(self.again)).min();
-        poll::wait(self.sockets.values().map(|socket| socket.as_fd()).chain([woken.as_fd()]), next)?;
+        let sockets = self.sockets.values().map(|socket| socket.as_fd());
+        let ready = poll::readable([woken.as_fd()].into_iter().chain(sockets), next)?;
+        let ordered = ready.first() == Some(&true);
+        if !ordered && ready.contains(&true) {
+            let gathered = Instant::now() + GATHER;
+            let gathered = next.map_or(gathered, |next| next.min(gathered));
+            poll::wait([woken.as_fd()].into_iter(), Some(gathered))?;
+        }
+        if !ordered {
+            return Ok(());
+        }
         match woken.read(&mut [0; 64]) {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
             // End of file: the owner is gone, and the orders say so.
             _ => Ok(()),
         }
+    }
+}
+
+/// Takes one answer.
+fn take(socket: &Prober, asked_by: &HashMap<NonZeroU32, Whom>, sessions: &mut BTreeMap<Whom, Session>) {
+    let mut buffer = [0; BUFFER];
+    let datagram = match socket.take(&mut buffer) {
+        Ok(datagram) => datagram,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+        // An ICMP error of an earlier probe: what it says is said by silence too.
+        Err(error) => return tracing::debug!(%error, "receive an answer of another node"),
+    };
+    let payload = buffer.get(..datagram.length).unwrap_or_default();
+    let session = addressee(payload).and_then(|local| asked_by.get(&local));
+    let session = session.and_then(|whom| sessions.get_mut(whom));
+    let Some(session) = session.filter(|session| session.target.path.theirs == datagram.from.ip()) else { return };
+    let ttl = datagram.ttl.unwrap_or_default();
+    if let Err(discard) = session.initiator.handle_packet(Instant::now(), ttl, payload) {
+        tracing::debug!(from = %datagram.from, %discard, "not an answer");
     }
 }
 

@@ -20,6 +20,11 @@ const LOCAL: NonZeroU32 = NonZeroU32::new(0x1122_3344).expect("not 0");
 const REMOTE: NonZeroU32 = NonZeroU32::new(golden::DISCRIMINATOR).expect("not 0");
 const UP: Reading = Reading::Up;
 
+/// The next of a row of rounds.
+fn round(before: u64) -> Round {
+    Round(before.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f))
+}
+
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
@@ -61,13 +66,14 @@ struct Lab {
     node: Node,
     in_flight: Vec<(Instant, Vec<u8>)>,
     probes: Vec<Instant>,
+    random: u64,
 }
 
 impl Lab {
     fn new() -> Self {
         let now = Instant::now();
-        let initiator = Initiator::new(Config::new(LOCAL, REMOTE, 1), now);
-        Self { now, initiator, node: Node::up(), in_flight: Vec::new(), probes: Vec::new() }
+        let initiator = Initiator::new(Config::new(LOCAL, REMOTE), now);
+        Self { now, initiator, node: Node::up(), in_flight: Vec::new(), probes: Vec::new(), random: 1 }
     }
 
     /// One round of the driver: drain, let time pass, send.
@@ -77,7 +83,11 @@ impl Lab {
             self.initiator.handle_packet(now, 255, &answer).expect("an answer");
         }
         self.initiator.handle_timeout(now);
-        while let Some(probe) = self.initiator.poll_transmit(now) {
+        if !self.initiator.is_due(now) {
+            return;
+        }
+        self.random = round(self.random).0;
+        while let Some(probe) = self.initiator.poll_transmit(now, Round(self.random)) {
             self.probes.push(now);
             self.in_flight.extend(self.node.answer(&probe).map(|answer| (now + ms(1), answer)));
         }
@@ -292,9 +302,34 @@ fn what_is_no_answer_to_us_is_discarded_and_changes_nothing() {
 }
 
 #[test]
+fn initiators_that_began_at_different_times_come_to_probe_together_and_each_interval_is_random() {
+    let begin = Instant::now();
+    let mut all: Vec<Initiator> =
+        (0..20).map(|nth| Initiator::new(Config::new(LOCAL, REMOTE), begin + ms(nth * 2))).collect();
+    let mut sent: Vec<Vec<Instant>> = vec![Vec::new(); all.len()];
+    let (mut now, mut random, mut wakes) = (begin, 1, 0);
+    while now < begin + Duration::from_secs(20) {
+        random = round(random).0;
+        wakes += u64::from(now >= begin + Duration::from_secs(10));
+        for (initiator, sent) in all.iter_mut().zip(&mut sent) {
+            sent.extend(initiator.poll_transmit(now, Round(random)).map(|_| now));
+        }
+        let due = all.iter().map(|initiator| initiator.probe_at).min().expect("some");
+        now = due.max(now + Duration::from_nanos(1));
+    }
+
+    assert!((10_000 / 50..10_000 / 42).contains(&wakes), "{wakes} wake-ups in 10 s");
+    for sent in sent {
+        let settled = sent.windows(2).skip(200).map(|pair| (pair[1] - pair[0]).as_secs_f64() / 0.05);
+        let (least, most) = settled.fold((1.0_f64, 0.0_f64), |(least, most), of| (least.min(of), most.max(of)));
+        assert!((0.75..0.77).contains(&least) && (0.98..=1.0).contains(&most), "{least} to {most}");
+    }
+}
+
+#[test]
 fn a_probe_is_laid_out_as_the_rfc_says() {
     let now = Instant::now();
-    let probe = Initiator::new(Config::new(LOCAL, REMOTE, 1), now).poll_transmit(now).expect("a probe");
+    let probe = Initiator::new(Config::new(LOCAL, REMOTE), now).poll_transmit(now, Round(0)).expect("a probe");
     // RFC 5880 §4.1: version 1, Down and D, multiplier 3, 24 bytes; 50,000 µs; nothing to be received but answers.
     let bytes =
         [0x20, 0x42, 3, 24, 0x11, 0x22, 0x33, 0x44, 0xc0, 0xff, 0xee, 0x01, 0, 0, 0xc3, 0x50, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -338,7 +373,7 @@ proptest! {
     #[test]
     fn any_bytes_are_judged(bytes in vec(any::<u8>(), 0..60), ttl: u8) {
         let now = Instant::now();
-        let mut initiator = Initiator::new(Config::new(LOCAL, REMOTE, 1), now);
+        let mut initiator = Initiator::new(Config::new(LOCAL, REMOTE), now);
         let taken = initiator.handle_packet(now, ttl, &bytes);
         prop_assert_eq!(taken.is_ok(), initiator.reading() != Reading::Unknown { in_grace: true });
     }
@@ -353,9 +388,9 @@ fn the_second_probe_tells_the_reflector_that_its_answer_came() {
         let mut node = Node::up();
         node.maps.reflector = reflector;
         let now = Instant::now();
-        let mut initiator = Initiator::new(Config::new(LOCAL, REMOTE, 1), now);
+        let mut initiator = Initiator::new(Config::new(LOCAL, REMOTE), now);
         let probe = |now, initiator: &mut Initiator| {
-            let probe = initiator.poll_transmit(now).expect("a probe is due");
+            let probe = initiator.poll_transmit(now, Round(0)).expect("a probe is due");
             node.answer(&probe).expect("it is answered")
         };
 
@@ -373,10 +408,10 @@ fn the_second_probe_tells_the_reflector_that_its_answer_came() {
 fn a_reflector_whose_answers_are_lost_notes_no_peer() {
     let node = Node::up();
     let now = Instant::now();
-    let mut initiator = Initiator::new(Config::new(LOCAL, REMOTE, 1), now);
+    let mut initiator = Initiator::new(Config::new(LOCAL, REMOTE), now);
 
     for probe in 0..5 {
-        let payload = initiator.poll_transmit(now + ms(probe * 60)).expect("a probe is due");
+        let payload = initiator.poll_transmit(now + ms(probe * 60), Round(0)).expect("a probe is due");
         assert!(node.answer(&payload).is_some());
         initiator.handle_timeout(now + ms(probe * 60));
     }

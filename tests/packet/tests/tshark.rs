@@ -39,8 +39,8 @@ fn capture(frames: &[Vec<u8>]) -> Vec<u8> {
 fn probe() -> Vec<u8> {
     let number = |number| NonZeroU32::new(number).expect("not 0");
     let now = Instant::now();
-    let mut initiator = Initiator::new(Config::new(number(7), number(golden::DISCRIMINATOR), 1), now);
-    let payload = initiator.poll_transmit(now + Duration::from_secs(1)).expect("the first probe is due");
+    let mut initiator = Initiator::new(Config::new(number(7), number(golden::DISCRIMINATOR)), now);
+    let payload = initiator.poll_transmit(now + Duration::from_secs(1), Round(0)).expect("the first probe is due");
     let answered = golden::table().into_iter().find(|golden| golden.name == "sbfd4").expect("a golden frame");
     let mut frame = answered.input;
     frame[14 + 20 + 6..14 + 20 + 8].copy_from_slice(&[0, 0]);
