@@ -177,9 +177,8 @@ impl Owner {
         if self.schedule.is_empty() || !self.keeper.is_held() {
             return;
         }
-        for target in self.schedule.poll(clock::monotonic()) {
-            self.send_copy(target);
-        }
+        let due = self.schedule.poll(clock::monotonic());
+        self.send_copies(&due);
     }
 
     /// Publishes what is wrong, and nothing of what is held.

@@ -31,8 +31,11 @@ const OFFSETS: [Duration; 8] = [
     Duration::from_millis(4_600),
 ];
 
-/// How long unused permission to send may pile up: one round of a sender that wakes every few milliseconds.
-const BURST: Duration = Duration::from_millis(10);
+/// How long unused permission to send may pile up: a sender that was kept busy for so long by what it has to do besides
+/// loses nothing of the rate, and a station's receive ring holds the frames of one round.
+const FIRSTS_BURST: Duration = Duration::from_millis(30);
+/// The same for repeats.
+const REPEATS_BURST: Duration = Duration::from_millis(10);
 
 /// What is announced: an address, out of an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -60,6 +63,8 @@ pub struct Schedule {
 enum Progress {
     /// Waits for its first copy.
     Queued,
+    /// The same, and that will be all.
+    Only,
     /// The next copy is at `due`.
     Repeating { first_sent: Duration, due: Duration },
 }
@@ -69,7 +74,7 @@ impl Schedule {
     pub fn start(&mut self, target: Target) {
         self.singles.remove(&target);
         match self.running.insert(target, Progress::Queued) {
-            Some(Progress::Queued) => return,
+            Some(Progress::Queued | Progress::Only) => return,
             Some(Progress::Repeating { due, .. }) => drop(self.repeats.remove(&(due, target))),
             None => {}
         }
@@ -83,11 +88,20 @@ impl Schedule {
         }
     }
 
+    /// Announces `target` no more, but for a first copy that still waits.
+    pub fn hush(&mut self, target: Target) {
+        match self.running.get_mut(&target) {
+            Some(progress @ Progress::Queued) => *progress = Progress::Only,
+            Some(Progress::Only) => {}
+            Some(Progress::Repeating { .. }) | None => self.stop(target),
+        }
+    }
+
     /// Stops announcing `target`: the node does not hold it there any more.
     pub fn stop(&mut self, target: Target) {
         self.singles.remove(&target);
         match self.running.remove(&target) {
-            Some(Progress::Queued) => self.firsts.retain(|queued| *queued != target),
+            Some(Progress::Queued | Progress::Only) => self.firsts.retain(|queued| *queued != target),
             Some(Progress::Repeating { due, .. }) => drop(self.repeats.remove(&(due, target))),
             None => {}
         }
@@ -104,13 +118,16 @@ impl Schedule {
     /// The copies to send at `now`.
     pub fn poll(&mut self, now: Duration) -> Vec<Target> {
         let mut due = Vec::new();
-        self.first_bucket.refill(now, FIRSTS_PER_SECOND);
-        self.repeat_bucket.refill(now, REPEATS_PER_SECOND);
+        self.first_bucket.refill(now, FIRSTS_PER_SECOND, FIRSTS_BURST);
+        self.repeat_bucket.refill(now, REPEATS_PER_SECOND, REPEATS_BURST);
         while !self.firsts.is_empty() && self.first_bucket.take() {
             due.extend(self.firsts.pop_front());
         }
         for &target in &due {
-            self.repeat_after(now, now, target);
+            match self.running.get(&target) {
+                Some(Progress::Only) => drop(self.running.remove(&target)),
+                Some(Progress::Queued | Progress::Repeating { .. }) | None => self.repeat_after(now, now, target),
+            }
         }
         while self.firsts.is_empty()
             && self.repeats.first().is_some_and(|(at, _)| *at <= now)
@@ -170,13 +187,13 @@ struct Bucket {
 }
 
 impl Bucket {
-    fn refill(&mut self, now: Duration, per_second: u32) {
+    fn refill(&mut self, now: Duration, per_second: u32, burst: Duration) {
         let interval = Duration::from_secs(1) / per_second;
-        self.filled_to = self.filled_to.max(now.saturating_sub(BURST));
+        self.filled_to = self.filled_to.max(now.saturating_sub(burst));
         let earned = now.saturating_sub(self.filled_to).as_nanos() / interval.as_nanos();
         let earned = u32::try_from(earned).unwrap_or(u32::MAX);
         self.filled_to += interval * earned;
-        let most = u32::try_from(BURST.as_nanos() / interval.as_nanos()).unwrap_or(u32::MAX).max(1);
+        let most = u32::try_from(burst.as_nanos() / interval.as_nanos()).unwrap_or(u32::MAX).max(1);
         self.tokens = self.tokens.saturating_add(earned).min(most);
     }
 

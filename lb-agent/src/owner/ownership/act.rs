@@ -1,16 +1,17 @@
 //! Does what the ownership machine asks for: entries, announcements, questions, the reflector, who is watched.
 
-use std::{collections::BTreeMap, num::NonZeroU8, time::Duration};
+use std::{collections::BTreeMap, io, num::NonZeroU8, time::Duration};
 
 use lb_bfd::initiator::{self, Reading};
 use lb_common::abi;
 use lb_plan::{
     agent::{Action, EntryKey, Mac, Operation, Table as _, announce::Target, peers, plan::answering},
-    ownership::{Copies, Input, Output, Rate, Reflect},
+    ownership::{Copies, Output, Rate, Reflect},
 };
 
 use super::{NEIGHBOURS, SLOW};
 use crate::{
+    announce::Batch,
     clock,
     liveness::{self, Whom},
     owner::Owner,
@@ -18,8 +19,20 @@ use crate::{
 
 /// How long a node that lets go waits for its addresses to be taken.
 const DRAIN: Duration = Duration::from_secs(3);
+/// How many copies go out by one call: between the look at what gave way and the call nobody is to have claimed.
+const TOGETHER: usize = 64;
 /// Between two passes while it waits.
 const DRAIN_PASS: Duration = Duration::from_millis(10);
+
+/// Copies that go out together.
+#[derive(Default)]
+struct Round {
+    batch: Batch,
+    /// Of what each is, and how many frames there are up to its last.
+    copies: Vec<(Target, EntryKey, usize)>,
+    /// What must not be sent, because another node has claimed it.
+    yielded: Vec<EntryKey>,
+}
 
 impl Owner {
     /// Does what the machine asks for. Entries only if the segments they are for stand already: otherwise the plan writes
@@ -50,7 +63,11 @@ impl Owner {
                         self.schedule.once(target);
                     }
                 }
-                Output::Hush { key } => self.stop_announcing(key),
+                Output::Hush { key } => {
+                    if let Some(target) = self.target(key) {
+                        self.schedule.hush(target);
+                    }
+                }
                 Output::Probe { key, to } => self.probe(key, to),
                 Output::Reflect(_) => {}
                 Output::Watch { segment, node, rate } => {
@@ -163,7 +180,7 @@ impl Owner {
 
     pub(super) fn announce_once(&mut self, key: EntryKey) {
         if let Some(target) = self.target(key) {
-            self.send_copy(target);
+            self.send_copies(&[target]);
         }
     }
 
@@ -177,11 +194,38 @@ impl Owner {
         }
     }
 
-    /// Sends one copy, and notes the claim where a simultaneous one is judged.
-    pub(in crate::owner) fn send_copy(&mut self, target: Target) {
-        let Some(station) = self.seen.topology.stations.iter().find(|station| station.index == target.ifindex) else {
-            return;
-        };
+    /// Sends copies together, and notes the claims where simultaneous ones are judged.
+    pub(in crate::owner) fn send_copies(&mut self, targets: &[Target]) {
+        for some in targets.chunks(TOGETHER) {
+            let mut round = Round::default();
+            some.iter().for_each(|target| self.prepare(*target, &mut round));
+            let (sent, error) = self.announcer.send(&round.batch);
+            let now = clock::monotonic();
+            for (target, key, end) in round.copies {
+                if end <= sent {
+                    self.seen.counters.announcements += 1;
+                    self.deciding.stopwatch.announced(now, key);
+                    self.deciding.machine.announced(now, key);
+                    continue;
+                }
+                self.seen.counters.announcement_errors += 1;
+                if error.as_ref().is_some_and(is_full) && self.deciding.machine.claims(key) {
+                    // Others do not know yet, and repeats have to wait for all first copies.
+                    self.schedule.start(target);
+                }
+            }
+            // Repeats make up for a full queue; a link that went down is in the next event.
+            if let Some(error) = error {
+                tracing::debug!(%error, "announce");
+            }
+            self.given_away(&round.yielded);
+        }
+    }
+
+    /// Adds the frames of one copy, unless it must not be sent.
+    fn prepare(&mut self, target: Target, round: &mut Round) {
+        let stations = &self.seen.topology.stations;
+        let Some(station) = stations.iter().find(|station| station.index == target.ifindex) else { return };
         if !station.running {
             return;
         }
@@ -192,16 +236,10 @@ impl Owner {
         }
         match self.tables.has_yielded(key) {
             Ok(false) => {}
-            // To announce what another node has taken would take it back. Its claim may be waiting to be read, and says who
-            // it was; if it was lost, the map alone says that there was one.
+            // To announce what another node has taken would take it back.
             Ok(true) => {
                 self.schedule.stop(target);
-                let now = clock::monotonic();
-                while let Some(event) = self.told.take() {
-                    self.sighted(now, &event);
-                }
-                let yielded = Input::Yielded { key, generation: u32::MAX };
-                return self.deciding.machine.handle(now, yielded);
+                return round.yielded.push(key);
             }
             Err(error) => return self.report(vec![error]),
         }
@@ -211,19 +249,21 @@ impl Owner {
         {
             return self.report(vec![error]);
         }
-        match self.announcer.send(station, target.address) {
-            Ok(()) => {
-                self.seen.counters.announcements += 1;
-                let now = clock::monotonic();
-                self.deciding.stopwatch.announced(now, key);
-                self.deciding.machine.announced(now, key);
-            }
-            // Repeats make up for a full queue; a link that went down is in the next event.
-            Err(error) => {
-                self.seen.counters.announcement_errors += 1;
-                tracing::debug!(address = %target.address, interface = station.name, "announce: {error}");
-            }
+        round.batch.announce(station, target.address);
+        round.copies.push((target, key, round.batch.len()));
+    }
+
+    /// The claims of others may be waiting to be read, and say who it was; if one was lost, the map alone says that there
+    /// was one.
+    fn given_away(&mut self, yielded: &[EntryKey]) {
+        if yielded.is_empty() {
+            return;
         }
+        let now = clock::monotonic();
+        while let Some(event) = self.told.take() {
+            self.sighted(now, &event);
+        }
+        self.tell_yields(now, yielded);
     }
 
     /// Says "take it from me" and goes on answering until others have taken what this node holds, or until nobody will.
@@ -242,4 +282,9 @@ impl Owner {
             tokio::time::sleep(DRAIN_PASS).await;
         }
     }
+}
+
+/// Whether what could not be sent may be sent a moment later (packet(7), `man 2 send`).
+fn is_full(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(libc::ENOBUFS)
 }
