@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lb_bfd::initiator::{Config, Initiator};
+use lb_bfd::initiator::{Config, Initiator, Round};
 use lb_common::host::golden;
 use lb_plan::agent::frame::{ArpForm, gratuitous_arp, neighbour_advertisement};
 use lb_tests_packet::need;
