@@ -117,6 +117,15 @@ impl Frr {
         &mut self.bfdd
     }
 
+    /// bfdd goes before everybody else (SCHED_FIFO), and with a share of real time, which only the root group of processor
+    /// time has where groups have shares of it. Whether it could be moved there.
+    pub fn as_on_a_router(&self) -> anyhow::Result<bool> {
+        let pid = self.bfdd.pid().to_string();
+        let moved = fs::write("/sys/fs/cgroup/cgroup.procs", &pid).is_ok();
+        crate::read(Command::new("chrt").args(["--all-tasks", "--fifo", "--pid", "50", &pid]))?;
+        Ok(moved)
+    }
+
     /// Starts bgpd again, after its end.
     pub fn restart_bgpd(&mut self, host: &Host) -> anyhow::Result<()> {
         self.bgpd = daemon(&self.dir, host, "bgpd", &[])?;

@@ -64,7 +64,8 @@ impl Scene {
             return Ok(None);
         }
         let &Setting { nodes, clients, bfd_millis, .. } = setting;
-        let lab = Lab::new(Shape { nodes, clients, routers: 1, snooping: false })?;
+        let mut lab = Lab::new(Shape { nodes, clients, routers: 1, snooping: false })?;
+        lab.attach_pass()?;
         let manifests = Manifests::new(lab.dir().join("manifests"))?;
         let profile = format!("spec: {{receiveInterval: {bfd_millis}, transmitInterval: {bfd_millis}}}");
         for (file, text) in [

@@ -3,6 +3,7 @@
 mod changes;
 mod deckhouse;
 mod ecmp;
+mod stand_in;
 
 use std::time::Duration;
 

@@ -10,10 +10,9 @@
 mod capture;
 
 use std::{
-    fs,
     net::IpAddr,
     num::NonZeroU8,
-    process::{Command, ExitCode},
+    process::ExitCode,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -71,7 +70,9 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let address = node.v4.to_string();
     let config = frr::bgpd(THEIRS, &[(&address, OURS, "NEIGHBOUR bfd profile fast\n")]) + PROFILE;
     let mut frr = Frr::start(&lab, router, &config)?;
-    as_on_a_router(frr.bfdd().pid())?;
+    if !frr.as_on_a_router()? {
+        println!("bfdd stays in its group of processor time");
+    }
     let mut speaker = Node::start(node)?;
     speaker.tell("frr", session(node, router.v4.into(), THEIRS), routes(["203.0.113.7/32"]));
     if let Some(peer) = speaker.wanted().peers.get_mut("frr") {
@@ -176,15 +177,4 @@ fn fast() -> anyhow::Result<bfd::Wanted> {
         required_min_echo_rx: 0,
     };
     Ok(bfd::Wanted { timers, ..bfd::Wanted::default() })
-}
-
-/// Before everybody else, and with a share of real time, which only the root group has where groups have shares of it.
-fn as_on_a_router(pid: u32) -> anyhow::Result<()> {
-    let root = "/sys/fs/cgroup/cgroup.procs";
-    if let Err(error) = fs::write(root, pid.to_string()) {
-        println!("bfdd stays in its group of processor time: {root}: {error}");
-    }
-    let set = Command::new("chrt").args(["--all-tasks", "--fifo", "--pid", "50", &pid.to_string()]).output()?;
-    ensure!(set.status.success(), "chrt: {}", String::from_utf8_lossy(&set.stderr));
-    Ok(())
 }
