@@ -349,7 +349,7 @@ impl Owner {
             Kind::Stranger | Kind::Probe => return,
             Kind::Unanswered => return self.announce_once(event.key),
         };
-        self.deciding.machine.handle(now, Input::Sighting(Sighting { key: event.key, mac, says }));
+        self.deciding.machine.handle(now, Input::Sighting(Sighting { key: event.key, mac, says, at: event.at }));
     }
 
     /// What the machine has to know of a claim: whether it was made against the answer that stands now. The tables count

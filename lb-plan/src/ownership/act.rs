@@ -10,7 +10,7 @@ use super::{
     rules::Rule,
     table::{self, Happened, Turn},
     timing::Timing,
-    world::{ME, NodeIx, PlaceIx, World},
+    world::{ME, NodeIx, PlaceIx, Verdict, World},
 };
 use crate::agent::SegmentId;
 
@@ -101,6 +101,7 @@ impl Context<'_> {
         let unannounced = cut_off && self.world.rules.has(Rule::Hush);
         let hold = Hold {
             why,
+            from: place.holder.map(|seen| seen.node),
             generation,
             claimed_at: self.now,
             claimed: false,
@@ -115,6 +116,15 @@ impl Context<'_> {
             segment.cut_off = true;
         }
         self.change(place, State::Hold(hold));
+        if why == Why::NobodyAnswered
+            && let Some(holder) = place.holder
+        {
+            // It was asked, if for this address alone.
+            let peer = self.world.peer_mut(place.key.segment, holder.node).filter(|peer| peer.is_silent());
+            if let Some(peer) = peer {
+                peer.verdict = Verdict::Dead;
+            }
+        }
         place.holder = None;
         place.promoted = false;
         place.audit = None;
@@ -200,7 +210,8 @@ impl Context<'_> {
         }
     }
 
-    /// Brings whom this place has watched in line: the holder and three above fully, the rest above slowly.
+    /// Brings whom this place has watched in line: the holder and three above fully, the rest above slowly. A holder watches
+    /// fully who is next, which may have to be told that it lives, and slowly who held it before, which may go on.
     pub(super) fn watch(&mut self, place: &mut Place) {
         let above = place.above();
         let nearest = above.len().saturating_sub(FULL_RATE);
@@ -211,6 +222,15 @@ impl Context<'_> {
         let mut wanted: Vec<(NodeIx, Rate)> =
             above.iter().enumerate().map(|(at, node)| (*node, rate(at, *node))).collect();
         wanted.extend(holder.filter(|holder| !above.contains(holder)).map(|holder| (holder, Rate::Full)));
+        if let Some(hold) = place.hold() {
+            let below = place.next_below().filter(|_| self.world.rules.has(Rule::Refresh));
+            let more = below.map(|node| (node, Rate::Full)).into_iter().chain(hold.from.map(|node| (node, Rate::Slow)));
+            for (node, rate) in more {
+                if node != ME && !wanted.iter().any(|(known, _)| *known == node) {
+                    wanted.push((node, rate));
+                }
+            }
+        }
         if wanted != place.watching {
             self.unwatch(place);
             self.count(place, &wanted, true);

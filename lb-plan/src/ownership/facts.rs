@@ -183,6 +183,7 @@ impl Machine {
         if let Some(generation) = self.standing.remove(&key) {
             place.state = State::Hold(Hold {
                 why: TAKEN_UP,
+                from: None,
                 generation,
                 claimed_at: Duration::ZERO,
                 claimed: true,

@@ -107,11 +107,15 @@ impl Machine {
         let node = segment.by_mac.get(&sighting.mac).copied();
         self.heard(now, sighting.key.segment);
         if let Some(node) = node {
-            self.peer_heard(now, sighting.key.segment, node);
+            self.peer_heard(now, sighting.key.segment, node, matches!(sighting.says, Says::Claim { .. }));
         }
         let Some(ix) = self.places.find(sighting.key) else { return };
         self.with_place(now, ix, |context, place| match (node, sighting.says) {
-            (Some(node), Says::Claim { yielded }) => context.claim(place, node, sighting.mac, yielded),
+            (Some(node), Says::Claim { yielded }) => {
+                // What the program kept it judged when it came; what it gave away is judged now.
+                let at = yielded.map_or(sighting.at, |_| now);
+                context.claim(place, node, sighting.mac, yielded, at);
+            }
             (Some(node), Says::Answer) => context.answer(place, node),
             (None, _) => context.stranger(place, sighting.mac),
         });
@@ -127,17 +131,15 @@ impl Machine {
         });
     }
 
-    fn peer_heard(&mut self, now: Duration, id: SegmentId, node: NodeIx) {
+    fn peer_heard(&mut self, now: Duration, id: SegmentId, node: NodeIx, by_itself: bool) {
         let timing = self.world.timing;
         let Some(peer) = self.world.peer_mut(id, node) else { return };
         let asked = matches!(peer.verdict, Verdict::Asking { .. });
-        if peer.is_heard(now, &timing) {
+        if peer.is_heard(now, by_itself, &timing) {
             self.dirty.extend(&peer.places);
             self.counters.silent_answered += u64::from(asked);
         }
-        if let Verdict::Answered { until } = peer.verdict {
-            self.timers.set(Timer::Peer(id, node), Some(until));
-        }
+        self.timers.set(Timer::Peer(id, node), peer.verdict.ends());
     }
 
     fn session(&mut self, now: Duration, id: SegmentId, name: &str, reading: Reading) {
@@ -159,8 +161,26 @@ impl Machine {
         if before != self.world.standing(id, node) {
             self.peer_dirty(id, node);
         }
-        if reading == Reading::Up {
-            self.turned_up(now, id, node, first);
+        match reading {
+            Reading::Up => self.turned_up(now, id, node, first),
+            Reading::Down => self.turned_silent(now, id, node),
+            Reading::Unknown { .. } | Reading::AdminDown => {}
+        }
+    }
+
+    /// Who is next may be silent because it is not heard here. Then it gets no answer either, and is about to take what this
+    /// node holds: an announcement a moment after that tells it that this node lives.
+    fn turned_silent(&mut self, now: Duration, id: SegmentId, node: NodeIx) {
+        let soon = now + self.world.timing.verify;
+        let Some(peer) = self.world.peer_mut(id, node) else { return };
+        let places: Vec<PlaceIx> = peer.places.iter().copied().collect();
+        for ix in places {
+            self.with_place(now, ix, |context, place| {
+                let next = place.next_below() == Some(node) && context.world.rules.has(Rule::Refresh);
+                if let Some(hold) = place.hold_mut().filter(|_| next) {
+                    hold.refresh_at = hold.refresh_at.min(soon);
+                }
+            });
         }
     }
 
@@ -180,6 +200,7 @@ impl Machine {
             self.with_place(now, ix, |context, place| {
                 if is_above(place) {
                     context.verify_soon(place);
+                    context.make_way(place);
                 }
                 if first {
                     context.refresh_soon(place);
@@ -206,18 +227,23 @@ impl Machine {
                 Verdict::Asking { asked: asked + 1, due: now + timing.ask_every }
             }
             Verdict::Asking { due, .. } if due <= now => Verdict::Dead,
-            Verdict::Answered { until } if until <= now => Verdict::Open,
-            Verdict::Open | Verdict::Asking { .. } | Verdict::Answered { .. } | Verdict::Dead => return,
+            Verdict::Answered { until } | Verdict::Speaks { until, .. } if until <= now => Verdict::Open,
+            Verdict::Open
+            | Verdict::Asking { .. }
+            | Verdict::Answered { .. }
+            | Verdict::Speaks { .. }
+            | Verdict::Dead => return,
         };
-        match peer.verdict {
-            Verdict::Asking { due, .. } => {
-                self.timers.set(Timer::Peer(id, node), Some(due));
+        let verdict = peer.verdict;
+        self.timers.set(Timer::Peer(id, node), verdict.ends());
+        match verdict {
+            Verdict::Asking { .. } => {
                 let keys = self.addresses_of(id, node);
                 self.counters.probes += keys.len() as u64;
                 self.out.extend(keys.into_iter().map(|key| Output::Probe { key, to: mac }));
             }
-            Verdict::Dead | Verdict::Open | Verdict::Answered { .. } => {
-                self.counters.silent_dead += u64::from(peer.verdict == Verdict::Dead);
+            Verdict::Dead | Verdict::Open | Verdict::Answered { .. } | Verdict::Speaks { .. } => {
+                self.counters.silent_dead += u64::from(verdict == Verdict::Dead);
                 self.peer_dirty(id, node);
             }
         }
@@ -226,7 +252,7 @@ impl Machine {
 
 impl Context<'_> {
     /// Rule 5: who hears, gives way.
-    fn claim(&mut self, place: &mut Place, node: NodeIx, mac: Mac, yielded: Option<u32>) {
+    fn claim(&mut self, place: &mut Place, node: NodeIx, mac: Mac, yielded: Option<u32>, at: Duration) {
         let timing = self.world.timing;
         if !self.world.rules.has(Rule::Yield) {
             return;
@@ -247,9 +273,9 @@ impl Context<'_> {
         let mine = self.world.segment(place.key.segment).map(|segment| segment.mac);
         // Who drains or is not ranked has nothing to keep.
         let wants = matches!(self.world.own.stage(), Stage::Ready { .. }) && place.rank(ME).is_some();
-        let recent = self.now < hold.claimed_at + timing.tie;
+        let recent = at < hold.claimed_at + timing.tie;
         // Of a claim that waits for its turn the other has not heard yet.
-        let waits = !hold.claimed && self.now < hold.claimed_at + timing.turn;
+        let waits = !hold.claimed && at < hold.claimed_at + timing.turn;
         let firm = hold.firm && (recent || waits) && place.is_below_me(node);
         let tie = wants && (firm || recent && mine.is_some_and(|mine| mine < mac));
         if !tie {

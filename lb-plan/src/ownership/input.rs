@@ -53,6 +53,8 @@ pub struct Sighting {
     pub mac: Mac,
     /// What it says.
     pub says: Says,
+    /// When it arrived, which may be a while ago: whether two claims were simultaneous does not depend on who reads late.
+    pub at: Duration,
 }
 
 /// What a sighting says.

@@ -45,7 +45,10 @@ impl Judgement {
             Self::LetGo { .. } => false,
             Self::Ask | Self::Take { .. } => true,
             Self::Wait { why, .. } => {
-                matches!(why, WhyNot::NodeAbove | WhyNot::HoldDown | WhyNot::Failback | WhyNot::ColdStart)
+                matches!(
+                    why,
+                    WhyNot::NodeAbove | WhyNot::HoldDown | WhyNot::Failback | WhyNot::ColdStart | WhyNot::Capped
+                )
             }
         }
     }
@@ -59,9 +62,8 @@ pub(super) fn judge(world: &World, place: &Place, now: Duration) -> Judgement {
     if let Some((why, until)) = not_ready(world, place, now) {
         return Judgement::Wait { why, until };
     }
-    let free_at = place.moves.allowed_at(ME, world.timing.moves_most, &world.timing);
-    if now < free_at {
-        return Judgement::Wait { why: WhyNot::Capped, until: Some(free_at) };
+    if let Some(until) = doubtful_until(world, place, now) {
+        return Judgement::Wait { why: WhyNot::Doubtful, until: Some(until) };
     }
     match above(world, place) {
         Above::Alive => Judgement::Wait { why: WhyNot::NodeAbove, until: None },
@@ -112,6 +114,18 @@ fn not_ready(world: &World, place: &Place, now: Duration) -> Option<(WhyNot, Opt
     (now < begins).then_some((WhyNot::ColdStart, Some(begins)))
 }
 
+/// Who takes from the dead and hears from them is not heard itself, as it seems. What has moved often enough it leaves to
+/// others for a while: it would take the address from them, and nobody would hear that it has it.
+fn doubtful_until(world: &World, place: &Place, now: Duration) -> Option<Duration> {
+    let timing = &world.timing;
+    let until = place.moves.allowed_at(ME, timing.moves_most, timing);
+    let peers = &world.segment(place.key.segment)?.peers;
+    let doubted = |node: &NodeIx| {
+        peers.get(node).is_some_and(|peer| peer.is_silent() && peer.doubt.is_recent(now, timing.remember() * 2))
+    };
+    (now < until && place.terms.ranking.iter().any(doubted)).then_some(until)
+}
+
 /// Rule 1: every node above has to be Down or AdminDown.
 fn above(world: &World, place: &Place) -> Above {
     let mut found = Above::Gone(if place.above().is_empty() { Why::FirstRanked } else { Why::NobodyAbove });
@@ -120,7 +134,7 @@ fn above(world: &World, place: &Place) -> Above {
     }
     for node in place.above() {
         found = match (world.standing(place.key.segment, *node), found) {
-            (Standing::Alive, _) => return Above::Alive,
+            (Standing::Alive | Standing::Deaf, _) => return Above::Alive,
             (Standing::Leaving, _) if !world.rules.has(Rule::TakeOver) => return Above::Alive,
             (Standing::Silent, _) | (_, Above::Silent) => Above::Silent,
             (Standing::Dead, _) => Above::Gone(Why::Silent),
@@ -131,7 +145,8 @@ fn above(world: &World, place: &Place) -> Above {
     found
 }
 
-/// Rule 3: nobody above; what a node below holds is taken at once, but for failback, hold-down and cap.
+/// Rule 3: nobody above; what a node below holds is taken at once, but for failback, hold-down and cap. These hold back
+/// only what is taken from a node that lives and goes on: what nobody answers, or will not for long, never waits for them.
 fn below(world: &World, place: &Place, now: Duration, why: Why) -> Judgement {
     let timing = &world.timing;
     let Some(holder) = place.holder_below(now, timing) else {
@@ -149,12 +164,14 @@ fn below(world: &World, place: &Place, now: Duration, why: Why) -> Judgement {
     let planned = place.promoted || place.rank(holder).is_none();
     match world.standing(place.key.segment, holder) {
         Standing::Silent => Judgement::Ask,
+        // It would not hear the claim, and both would answer.
+        Standing::Deaf => Judgement::Wait { why: WhyNot::Failback, until: Some(remembered_until(world, place)) },
         Standing::Dead => Judgement::Take { why: Why::Silent, look: false },
         Standing::Absent => Judgement::Take { why, look: false },
         Standing::Leaving => Judgement::Take { why: Why::AdminDown, look: false },
         Standing::Alive if planned => after_hold_down(world, place, now, Why::Promoted, timing.moves_most),
         Standing::Alive => match failback_at(place, now) {
-            Some(at) if at <= now => after_hold_down(world, place, now, Why::Failback, timing.moves_planned),
+            Some(at) if at <= now => after_hold_down(world, place, now, Why::Failback, timing.moves_failback),
             Some(at) => Judgement::Wait { why: WhyNot::Failback, until: Some(at.min(remembered_until(world, place))) },
             None => Judgement::Wait { why: WhyNot::Failback, until: Some(remembered_until(world, place)) },
         },
@@ -199,11 +216,18 @@ fn tie_until(world: &World, place: &Place) -> Option<Duration> {
 /// Which standby this node is, from 1: the living nodes above it that do not hold it come first (rule 7).
 pub(super) fn standby(world: &World, place: &Place) -> u32 {
     let holder = believed_holder(world, place);
-    let before = place
-        .above()
-        .iter()
-        .filter(|node| Some(**node) != holder && world.standing(place.key.segment, **node) == Standing::Alive);
+    let before = place.above().iter().filter(|node| Some(**node) != holder && lives(world, place, **node));
     1 + u32::try_from(before.count()).unwrap_or(u32::MAX)
+}
+
+fn lives(world: &World, place: &Place, node: NodeIx) -> bool {
+    matches!(world.standing(place.key.segment, node), Standing::Alive | Standing::Deaf)
+}
+
+/// Whether a node that does not hear this one was heard to hold the address: it answers no question, and it lives.
+pub(super) fn is_held_by_deaf(world: &World, place: &Place, now: Duration) -> bool {
+    let seen = place.holder.filter(|seen| now < seen.at + world.timing.remember());
+    seen.is_some_and(|seen| world.standing(place.key.segment, seen.node) == Standing::Deaf)
 }
 
 /// Who holds the address as far as this node knows: who was heard, or else the first that could.
@@ -211,7 +235,7 @@ pub(super) fn believed_holder(world: &World, place: &Place) -> Option<NodeIx> {
     let heard = place.holder.map(|seen| seen.node);
     let could = |node: &&NodeIx| {
         let standing = world.standing(place.key.segment, **node);
-        **node != ME && matches!(standing, Standing::Alive | Standing::Leaving | Standing::Silent)
+        **node != ME && matches!(standing, Standing::Alive | Standing::Deaf | Standing::Leaving | Standing::Silent)
     };
     heard.or_else(|| place.terms.ranking.iter().find(could).copied())
 }

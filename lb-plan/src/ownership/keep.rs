@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{
     act::Context,
+    input::Failback,
     judge,
     output::{Copies, Output},
     place::{Place, State},
@@ -36,8 +37,13 @@ impl Context<'_> {
     /// Announces again, and asks whether somebody else answers (rule 6).
     pub(super) fn keep(&mut self, place: &mut Place) {
         let (now, patience) = (self.now, self.world.timing.audit_probe);
+        let refresh_fast = self.world.timing.refresh_fast;
+        let in_doubt = self.is_in_doubt(place);
         let heard = self.world.segment(place.key.segment).is_some_and(|segment| !segment.cut_off);
         let Some(hold) = place.hold_mut() else { return };
+        if in_doubt {
+            hold.refresh_at = hold.refresh_at.min(now + refresh_fast);
+        }
         if heard && std::mem::take(&mut hold.unannounced) {
             // It may be held by now on the other side of what was cut.
             hold.verify_at = Some(now);
@@ -76,10 +82,23 @@ impl Context<'_> {
         }
     }
 
+    /// A node above takes the address back at once: copies that are still due would cross its claims, and be heard as one.
+    pub(super) fn make_way(&mut self, place: &Place) {
+        if place.terms.failback == Failback::AtOnce {
+            self.out.push(Output::Hush { key: place.key });
+        }
+    }
+
+    /// Whether another may come to hold it too: this node is not first, or who is next is silent and may live. That one
+    /// would take the address, if it is only not heard, and learns of its error from this node's announcements alone.
+    fn is_in_doubt(&self, place: &Place) -> bool {
+        let unheard = |node| self.world.is_unheard(place.key.segment, node);
+        place.rank(ME) != Some(0) || place.next_below().is_some_and(unheard)
+    }
+
     fn refresh(&mut self, place: &mut Place) {
         let timing = self.world.timing;
-        let first = place.rank(ME) == Some(0);
-        let period = if first { timing.refresh_slow } else { timing.refresh_fast };
+        let period = if self.is_in_doubt(place) { timing.refresh_fast } else { timing.refresh_slow };
         let silent = |segment: &Segment| segment.cut_off || segment.is_deaf(self.now, &timing);
         let deaf = self.world.segment(place.key.segment).is_none_or(silent);
         let due = self.now + Timing::spread(period, self.ix);
@@ -126,6 +145,9 @@ impl Context<'_> {
     pub(super) fn audit(&mut self, place: &mut Place) {
         let timing = self.world.timing;
         let Some(audit) = place.audit.filter(|audit| audit.due <= self.now) else { return };
+        if judge::is_held_by_deaf(self.world, place, self.now) {
+            return self.answered(place);
+        }
         if audit.unanswered >= timing.audit_count * judge::standby(self.world, place) {
             self.answered(place);
             return self.step(place, Happened::Silence);

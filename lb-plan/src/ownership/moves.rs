@@ -44,6 +44,11 @@ pub(super) struct HoldDown {
 }
 
 impl HoldDown {
+    /// Whether it began within `time`.
+    pub(super) fn is_recent(&self, now: Duration, time: Duration) -> bool {
+        self.level > 0 && now < self.lost_at + time
+    }
+
     pub(super) fn lose(&mut self, now: Duration, timing: &Timing) {
         let halvings = now.saturating_sub(self.lost_at).as_nanos() / timing.damping.as_nanos().max(1);
         self.level = self.level.saturating_sub(u32::try_from(halvings).unwrap_or(u32::MAX)).saturating_add(1).min(16);

@@ -32,7 +32,8 @@ pub enum Output {
         /// How often.
         copies: Copies,
     },
-    /// Drop the copies that are still due: nobody was heard here since the first.
+    /// Drop the copies that are still due, but for the first: nobody was heard here since that, or a node above has come
+    /// back that takes the address.
     Hush {
         /// The entry.
         key: EntryKey,
@@ -144,8 +145,10 @@ pub enum WhyNot {
     HoldDown,
     /// A node below holds it, and failback waits.
     Failback,
-    /// It moved too often.
+    /// It moved too often for a move that is planned.
     Capped,
+    /// It moved too often, and a node that seemed dead was not: this node may be one that is not heard.
+    Doubtful,
     /// A stranger has it.
     Stranger,
 }
@@ -171,6 +174,7 @@ impl WhyNot {
             Self::HoldDown => "HoldDown",
             Self::Failback => "Failback",
             Self::Capped => "Capped",
+            Self::Doubtful => "Doubtful",
             Self::Stranger => "Stranger",
         }
     }

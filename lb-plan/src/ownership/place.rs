@@ -63,6 +63,8 @@ pub(super) enum State {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Hold {
     pub(super) why: Why,
+    /// The node that was heard to hold it before.
+    pub(super) from: Option<NodeIx>,
     pub(super) generation: u32,
     /// When the first copy of a series went out, or was to go: rule 5's "I claimed".
     pub(super) claimed_at: Duration,
@@ -148,6 +150,11 @@ impl Place {
     pub(super) fn above(&self) -> &[NodeIx] {
         let rank = self.rank(ME).unwrap_or(0);
         self.terms.ranking.get(..rank).unwrap_or_default()
+    }
+
+    /// The node that is next if this one goes.
+    pub(super) fn next_below(&self) -> Option<NodeIx> {
+        self.terms.ranking.get(self.rank(ME)? + 1).copied()
     }
 
     /// Whether `node` is below this one. A node that is not ranked is below all.

@@ -90,7 +90,7 @@ impl Node1 {
     }
 
     fn sight(&mut self, node: &str, last: u8, says: Says) {
-        self.input(Input::Sighting(Sighting { key: key(last), mac: mac(node), says }));
+        self.input(Input::Sighting(Sighting { key: key(last), mac: mac(node), says, at: self.now }));
     }
 
     fn poll(&mut self) -> Vec<Output> {
@@ -111,7 +111,7 @@ impl Node1 {
                 if let Output::Probe { key, to } = &output
                     && let Some(node) = answer(*to)
                 {
-                    let sighting = Sighting { key: *key, mac: mac(node), says: Says::Answer };
+                    let sighting = Sighting { key: *key, mac: mac(node), says: Says::Answer, at: self.now };
                     self.machine.handle(self.now, Input::Sighting(sighting));
                 }
                 if let (Output::Announce { key, .. }, false) = (&output, self.busy) {

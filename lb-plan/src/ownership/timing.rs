@@ -61,10 +61,11 @@ pub struct Timing {
     pub question_burst: u32,
     /// For how long questions are asked slowly after answers were missed.
     pub careful: Duration,
-    /// The most moves of an address within [`Self::moves_within`]: one less than what fabrics call a duplicate.
+    /// The most moves of an address within [`Self::moves_within`] of which the last one is planned: one less than what
+    /// fabrics call a duplicate. A take of what nobody answers has no such limit.
     pub moves_most: usize,
-    /// The most moves after which one that could wait is still made.
-    pub moves_planned: usize,
+    /// The same for a failback, which could wait: there, lost again to a copy that was under way, and there once more.
+    pub moves_failback: usize,
     /// The window of both (EVPN: RFC 7432 §15.1).
     pub moves_within: Duration,
 }
@@ -101,7 +102,7 @@ impl Default for Timing {
             question_burst: 32,
             careful: Duration::from_secs(10),
             moves_most: 4,
-            moves_planned: 2,
+            moves_failback: 3,
             moves_within: Duration::from_secs(180),
         }
     }

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     input::Reading,
+    moves::HoldDown,
     output::Rate,
     own::Own,
     questions::Questions,
@@ -78,6 +79,8 @@ pub(super) struct Peer {
     pub(super) mac: Option<Mac>,
     pub(super) reading: Reading,
     pub(super) verdict: Verdict,
+    /// Each time it was taken for dead and was not, its silence is believed later.
+    pub(super) doubt: HoldDown,
     /// The places that depend on it: it is ranked above this node there, or holds them.
     pub(super) places: BTreeSet<PlaceIx>,
     /// How many places want it watched, slowly and fully.
@@ -93,8 +96,10 @@ pub(super) enum Verdict {
     Open,
     /// It is being asked: so many times, the next one is due.
     Asking { asked: u8, due: Duration },
-    /// It answered, and counts as alive.
+    /// It was heard, and counts as alive.
     Answered { until: Duration },
+    /// It answered nothing, and then spoke by itself at `at`: it lives, and does not hear this node.
+    Speaks { at: Duration, until: Duration },
     /// It did not.
     Dead,
 }
@@ -104,6 +109,8 @@ pub(super) enum Verdict {
 pub(super) enum Standing {
     /// Must be waited for.
     Alive,
+    /// The same, and it hears nothing of what this node says: neither a question nor a claim.
+    Deaf,
     /// Says "take it from me".
     Leaving,
     /// Has to be asked.
@@ -172,16 +179,27 @@ impl World {
         self.segments.get_mut(&id)?.peers.get_mut(&node)
     }
 
+    /// Whether a node is silent that lives as far as the controller knows.
+    pub(super) fn is_unheard(&self, segment: SegmentId, node: NodeIx) -> bool {
+        let peer = self.segments.get(&segment).and_then(|segment| segment.peers.get(&node));
+        let ready = self.nodes.get(usize::from(node)).is_some_and(|known| known.ready);
+        ready && peer.is_some_and(|peer| peer.mac.is_some() && peer.is_silent())
+    }
+
     pub(super) fn standing(&self, segment: SegmentId, node: NodeIx) -> Standing {
         let peer = self.segments.get(&segment).and_then(|segment| segment.peers.get(&node));
         let Some(peer) = peer.filter(|peer| peer.mac.is_some()) else { return Standing::Absent };
         let ready = self.nodes.get(usize::from(node)).is_some_and(|known| known.ready);
         match peer.reading {
             Reading::Up | Reading::Unknown { in_grace: true } => Standing::Alive,
-            Reading::Unknown { in_grace: false } if ready => Standing::Alive,
+            Reading::Unknown { in_grace: false } if ready => match peer.verdict {
+                Verdict::Speaks { .. } => Standing::Deaf,
+                Verdict::Open | Verdict::Asking { .. } | Verdict::Answered { .. } | Verdict::Dead => Standing::Alive,
+            },
             Reading::AdminDown => Standing::Leaving,
             Reading::Down | Reading::Unknown { in_grace: false } => match peer.verdict {
                 Verdict::Answered { .. } => Standing::Alive,
+                Verdict::Speaks { .. } => Standing::Deaf,
                 Verdict::Dead => Standing::Dead,
                 Verdict::Open | Verdict::Asking { .. } if self.rules.has(Rule::Ask) => Standing::Silent,
                 Verdict::Open | Verdict::Asking { .. } => Standing::Dead,
@@ -213,6 +231,7 @@ impl Default for Peer {
             mac: None,
             reading: Reading::Unknown { in_grace: true },
             verdict: Verdict::Open,
+            doubt: HoldDown::default(),
             places: BTreeSet::new(),
             wanted: [0; 2],
             told: None,
@@ -231,13 +250,45 @@ impl Peer {
         }
     }
 
-    /// A frame of it arrived: whatever its session says, it lives.
-    pub(super) fn is_heard(&mut self, now: Duration, timing: &Timing) -> bool {
-        let silent = matches!(self.reading, Reading::Down | Reading::Unknown { in_grace: false });
-        let was = self.verdict;
-        if silent {
-            self.verdict = Verdict::Answered { until: now + timing.ask_again };
+    /// A frame of it arrived: whatever its session says, it lives. If it was taken for dead, because it answered nothing, and
+    /// speaks by itself, it does not hear this node.
+    pub(super) fn is_heard(&mut self, now: Duration, by_itself: bool, timing: &Timing) -> bool {
+        if !self.is_silent() {
+            return false;
         }
-        silent && !matches!(was, Verdict::Answered { .. })
+        let was = self.verdict;
+        self.verdict = match was {
+            Verdict::Dead if by_itself => {
+                self.doubt.lose(now, timing);
+                Verdict::Speaks { at: now, until: self.doubt.until }
+            }
+            // Copies of one announcement are one word. Who hears nobody at all says no second one.
+            Verdict::Speaks { at, until } if by_itself && now >= at + timing.ask_again => {
+                Verdict::Speaks { at, until: until.max(now + timing.refresh_fast * 2) }
+            }
+            Verdict::Speaks { .. } if by_itself => was,
+            Verdict::Open
+            | Verdict::Asking { .. }
+            | Verdict::Answered { .. }
+            | Verdict::Speaks { .. }
+            | Verdict::Dead => Verdict::Answered { until: now + timing.ask_again },
+        };
+        std::mem::discriminant(&was) != std::mem::discriminant(&self.verdict)
+    }
+
+    /// Its session says nothing, and not for a moment.
+    pub(super) const fn is_silent(&self) -> bool {
+        matches!(self.reading, Reading::Down | Reading::Unknown { in_grace: false })
+    }
+}
+
+impl Verdict {
+    /// When it changes by itself.
+    pub(super) const fn ends(self) -> Option<Duration> {
+        match self {
+            Self::Answered { until } | Self::Speaks { until, .. } => Some(until),
+            Self::Asking { due, .. } => Some(due),
+            Self::Open | Self::Dead => None,
+        }
     }
 }

@@ -8,7 +8,7 @@ mod line;
 mod report;
 mod stretch;
 
-use std::{collections::BTreeMap, net::IpAddr, ops::Range, time::Duration};
+use std::{collections::BTreeMap, ops::Range, time::Duration};
 
 pub use line::{Line, Question, Who, lines};
 pub use stretch::{Kind, Stretch};
@@ -60,17 +60,12 @@ pub struct Account {
 /// Accounts for every second of `span` on every line.
 pub fn account(lines: &[Line], log: &[Entry], bounds: &Bounds, nodes: usize, span: &Range<Stamp>) -> Account {
     let mut account = Account { lines: lines.len(), ..Account::default() };
-    // The nodes count every move that any of them hears of; a client may have been on the side that did not.
-    let mut moves: BTreeMap<IpAddr, Vec<Vec<Stamp>>> = BTreeMap::new();
-    for line in lines {
-        moves.entry(line.address).or_default().push(line.moves());
-    }
-    account.moves = moves.values().flatten().map(Vec::len).sum();
+    account.moves = lines.iter().map(|line| line.moves().len()).sum();
     for line in lines {
         let judge = Judge { line, log, bounds, nodes };
         let mut marks = vec![None; line.questions.len()];
         for stretch in stretch::of(line) {
-            let why = judge.why(&stretch, &moves[&line.address]);
+            let why = judge.why(&stretch);
             let mark = why.ok().map_or(Second::Unexplained, |why| stretch.second(why));
             marks[stretch.questions.clone()].fill(Some(mark));
             match why {
@@ -97,14 +92,14 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     /// What explains a stretch; or what would if it were shorter, or nothing.
-    fn why(&self, stretch: &Stretch, moves: &[Vec<Stamp>]) -> Result<Why, Option<Why>> {
+    fn why(&self, stretch: &Stretch) -> Result<Why, Option<Why>> {
         match stretch.kind {
-            Kind::Silence => self.silence(stretch, moves),
+            Kind::Silence => self.silence(stretch),
             Kind::Overlap => self.overlap(stretch),
         }
     }
 
-    fn silence(&self, stretch: &Stretch, moves: &[Vec<Stamp>]) -> Result<Why, Option<Why>> {
+    fn silence(&self, stretch: &Stretch) -> Result<Why, Option<Why>> {
         let (start, length) = (stretch.span.start, stretch.length());
         let at_work = self.log.iter().filter(|entry| entry.counts_at(start, self.bounds)).count();
         // The standby is not known to be healthy where something else is going on.
@@ -119,11 +114,6 @@ impl Judge<'_> {
                 return Ok(excuse.why);
             }
             broken = Some(excuse.why);
-        }
-        let (cap, within) = self.bounds.moves;
-        let recent = |seen: &Vec<Stamp>| seen.iter().filter(|at| **at <= start && start - **at <= within).count();
-        if moves.iter().any(|seen| recent(seen) >= cap) && at_work > 0 {
-            return Ok(Why::Capped);
         }
         if at_work > 1 && length <= self.bounds.otherwise {
             return Ok(Why::Otherwise);

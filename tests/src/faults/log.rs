@@ -68,8 +68,6 @@ pub struct Bounds {
     pub settled: Duration,
     /// How late the client or the log may be.
     pub slack: Duration,
-    /// So many moves of an address within this, and it waits.
-    pub moves: (usize, Duration),
 }
 
 impl Bounds {
@@ -83,7 +81,6 @@ impl Bounds {
             pass: Duration::from_millis(1_100),
             settled: Duration::from_secs(15),
             slack: Duration::from_millis(200),
-            moves: (4, Duration::from_secs(180)),
         }
     }
 
@@ -109,8 +106,6 @@ pub enum Why {
     Otherwise,
     /// Frames between the nodes are lost at random.
     Loss,
-    /// It has moved as often as an address may.
-    Capped,
     /// One frame, in which the old holder heard of the new one.
     OneFrame,
     /// The halves came together, and a claim had been lost.
@@ -143,7 +138,6 @@ impl Why {
             Self::Divided => "divided",
             Self::Otherwise => "otherwise",
             Self::Loss => "loss",
-            Self::Capped => "capped",
             Self::OneFrame => "one-frame",
             Self::Healed => "healed",
             Self::OneWay => "one-way",
@@ -200,8 +194,8 @@ impl Entry {
                 Some(undone) => any(Why::Healed, undone.start.before(bounds.slack)..until, lost_claim),
                 None => Vec::new(),
             },
-            // As long as it lasts, and until the next announcement that is heard.
-            Fault::OneWay(..) => any(Why::OneWay, start..until, until - start),
+            // Who is not heard takes, and hears the holder's next announcement.
+            Fault::OneWay(..) => any(Why::OneWay, start..until, lost_claim),
             Fault::Loss(_) => any(Why::Loss, start..until, lost_claim),
             Fault::Stalled => vec![self.stalled(bounds)],
             Fault::NodeDies(_)

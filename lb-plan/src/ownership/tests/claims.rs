@@ -86,7 +86,7 @@ fn claim_that_came_before_the_take_does_not_end_it() {
 #[test]
 fn who_gave_way_to_a_node_below_takes_back_after_a_hold_down_that_doubles() {
     let mut node = holder("a", &["a", "b"]);
-    node.machine.world.timing.moves_planned = 100;
+    node.machine.world.timing.moves_failback = 100;
     node.machine.world.timing.moves_most = 100;
     node.session("b", Reading::Up);
     for seconds in [5, 10] {
@@ -123,6 +123,76 @@ fn holder_that_is_not_first_announces_every_5_s_and_the_first_every_60_s() {
         }
         assert!((least..=most).contains(&copies), "{name}: {copies}");
     }
+}
+
+#[test]
+fn first_holder_announces_every_5_s_while_who_is_next_is_silent_and_may_live() {
+    for (ready, least, most) in [(true, 11, 16), (false, 1, 3)] {
+        let mut node = holder("a", &["a", "b"]);
+        node.machine.set_nodes(node.now, [Node { name: "b", ready, macs: &[(SEGMENT, mac("b"))] }]);
+        node.pass(Duration::from_secs(10));
+        node.session("b", Reading::Up);
+        node.session("b", Reading::Down);
+        let mut copies = 0;
+        for _ in 0..60 {
+            node.input(Input::Heard { segment: SEGMENT });
+            copies += announcements(&node.pass(Duration::from_secs(1)));
+        }
+        assert!((least..=most).contains(&copies), "{ready}: {copies}");
+    }
+}
+
+#[test]
+fn node_that_speaks_and_answers_nothing_does_not_hear_and_is_believed_to_be_dead_ever_later() {
+    // `a` holds, and does not hear `b`, which takes what `a` goes on announcing.
+    let mut node = Node1::ready("b");
+    node.rank(1, &["a", "b"]);
+    node.session("a", Reading::Up);
+    node.pass(ms(10));
+    node.session("a", Reading::Down);
+    let mut takes = Vec::new();
+    let begin = node.now;
+    for _ in 0..40 {
+        let outputs = node.pass(Duration::from_secs(1));
+        takes.extend(outputs.iter().filter(|output| matches!(output, Output::Answer { .. })).map(|_| node.now - begin));
+        if node.holds(1) && takes.len() < 3 {
+            node.claim("a", 1);
+        }
+    }
+    let seconds: Vec<u64> = takes.iter().map(Duration::as_secs).collect();
+    assert_eq!(seconds, [1, 7, 18], "5 s, then 10 s after it was heard");
+
+    // It goes on announcing, and is not taken from.
+    for _ in 0..12 {
+        node.claim("a", 1);
+        node.pass(Duration::from_secs(5));
+        assert!(!node.holds(1), "{:?}", node.holding(1));
+    }
+    // It dies.
+    node.pass(Duration::from_secs(20));
+    assert!(node.holds(1));
+}
+
+#[test]
+fn nothing_is_taken_back_from_a_node_that_would_not_hear_the_claim() {
+    let mut node = holder("a", &["a", "b"]);
+    node.machine.world.timing.moves_failback = 100;
+    node.session("b", Reading::Up);
+    node.session("b", Reading::Down);
+    for _ in 0..2 {
+        node.claim("b", 1);
+        node.pass(Duration::from_secs(3));
+    }
+    let taken = node.machine.counters().takes.clone();
+    for _ in 0..12 {
+        node.claim("b", 1);
+        node.pass(Duration::from_secs(5));
+        assert!(!node.holds(1), "{:?}", node.holding(1));
+    }
+    assert_eq!(node.machine.counters().takes, taken);
+    node.session("b", Reading::Up);
+    node.pass_answered(Duration::from_secs(600), |_| Some("b"));
+    assert!(node.machine.counters().takes.contains_key(&Why::Failback), "it hears again");
 }
 
 #[test]
@@ -187,6 +257,22 @@ fn holder_asks_when_a_node_above_turns_up_before_it_announces() {
 }
 
 #[test]
+fn holder_repeats_nothing_once_a_node_above_is_up_that_takes_the_address_at_once() {
+    for (failback, hushes) in [(Failback::AtOnce, true), (Failback::Never, false)] {
+        let mut node = Node1::ready("b");
+        node.terms.0 = failback;
+        node.rank(1, &["a", "b"]);
+        node.session("a", Reading::AdminDown);
+        node.poll();
+        assert!(node.holds(1));
+
+        node.session("a", Reading::Up);
+
+        assert_eq!(node.poll().contains(&Output::Hush { key: key(1) }), hushes, "{failback:?}");
+    }
+}
+
+#[test]
 fn late_loop_asks_for_all_that_it_holds() {
     let mut node = holder("a", &["a", "b"]);
     node.pass(Duration::from_secs(4));
@@ -209,7 +295,7 @@ fn entry_that_the_program_yielded_without_an_event_is_given_up() {
 }
 
 #[test]
-fn moves_of_an_address_stay_below_what_a_fabric_calls_a_duplicate() {
+fn planned_moves_of_an_address_stay_below_what_a_fabric_calls_a_duplicate() {
     let mut node = holder("a", &["a", "b"]);
     let mut takes = 0;
     for _ in 0..170 {
@@ -224,6 +310,41 @@ fn moves_of_an_address_stay_below_what_a_fabric_calls_a_duplicate() {
     }
     assert_eq!(takes, 1, "there and back, twice, is four");
     assert_eq!(node.holding(1), Err(WhyNot::Capped));
+}
+
+/// `a` has lost the address to `b` so often that it does not take it back.
+fn capped() -> Node1 {
+    let mut node = holder("a", &["a", "b"]);
+    node.session("b", Reading::Up);
+    for _ in 0..4 {
+        node.pass(ms(400));
+        node.claim("b", 1);
+        node.pass_answered(Duration::from_secs(14), |_| Some("b"));
+    }
+    node.claim("b", 1);
+    node.poll();
+    assert_eq!(node.holding(1), Err(WhyNot::Capped));
+    node
+}
+
+#[test]
+fn cap_on_moves_holds_nobody_back_where_the_holder_dies_leaves_or_answers_no_more() {
+    let mut dies = capped();
+    dies.session("b", Reading::Down);
+    dies.pass(ms(50));
+    assert_eq!(dies.holding(1), Ok(Why::Silent));
+
+    let mut leaves = capped();
+    leaves.session("b", Reading::AdminDown);
+    leaves.poll();
+    assert_eq!(leaves.holding(1), Ok(Why::AdminDown));
+
+    let mut silent = capped();
+    for _ in 0..6 {
+        silent.claim("b", 1);
+        silent.pass(Duration::from_secs(1));
+    }
+    assert_eq!(silent.holding(1), Ok(Why::NobodyAnswered));
 }
 
 #[test]
@@ -268,6 +389,21 @@ fn announcement_of_the_holder_below_that_crosses_the_claim_does_not_take_the_add
     node.now += ms(251);
     node.claim("b", 1);
     assert!(!node.holds(1), "by now it has heard");
+}
+
+#[test]
+fn claim_that_the_program_kept_is_judged_by_when_it_came_however_late_it_is_read() {
+    let mut node = taken_from_below("c", "b");
+    node.machine.announced(node.now, key(1));
+    let (at, kept) = (node.now + ms(200), Says::Claim { yielded: None });
+
+    node.now += Duration::from_secs(1);
+    node.input(Input::Sighting(Sighting { key: key(1), mac: mac("b"), says: kept, at }));
+    node.poll();
+    assert!(node.holds(1), "the table answers it still");
+
+    node.sight("b", 1, kept);
+    assert!(!node.holds(1));
 }
 
 #[test]

@@ -223,6 +223,10 @@ fn sessions_go_to_three_above_and_the_holder_at_full_rate_and_to_the_rest_slowly
 
     node.pass(ms(250));
     node.rank(1, &["e"]);
-    let ended: Vec<(String, Option<Rate>)> = ["a", "b", "c", "d"].map(|name| (name.to_owned(), None)).into();
-    assert_eq!(watched(node.poll()), ended, "taken from the holder in the same call");
+    let mut left: Vec<(String, Option<Rate>)> = ["a", "b", "c", "d"].map(|name| (name.to_owned(), None)).into();
+    left[0].1 = Some(Rate::Slow);
+    assert_eq!(watched(node.poll()), left, "taken from the holder in the same call, which goes on being watched");
+
+    node.rank(1, &["e", "b", "c"]);
+    assert_eq!(watched(node.poll()), [full("b")], "who is next");
 }

@@ -24,7 +24,7 @@ const SERIES: [u64; 5] = [0, 20, 60, 200, 1_300];
 /// What waits for the agent's next turn.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Event {
-    Sighting { address: u8, mac: Mac, says: Says },
+    Sighting { address: u8, mac: Mac, says: Says, at: Duration },
     Link(bool),
 }
 
@@ -178,8 +178,8 @@ impl Agent {
 
     fn event(&mut self, now: Duration, event: Event) {
         match event {
-            Event::Sighting { address, mac, says } => {
-                self.machine.handle(now, Input::Sighting(Sighting { key: key(address), mac, says }));
+            Event::Sighting { address, mac, says, at } => {
+                self.machine.handle(now, Input::Sighting(Sighting { key: key(address), mac, says, at }));
             }
             Event::Link(running) => {
                 self.machine.set_links(now, [Link { segment: SEGMENT, mac: mac(name(self.me)), running }]);
@@ -228,13 +228,15 @@ impl Agent {
 
     fn watch(&mut self, now: Duration, node: &str, on: bool) {
         let Some(node) = (0..8).find(|number| name(*number) == node) else { return };
-        if !on {
-            self.watched.remove(&node);
-            return;
-        }
         let new = Session { reading: Reading::Unknown { in_grace: true }, truth: None, since: now };
-        self.watched.entry(node).or_insert(new);
-        self.machine.handle(now, Input::Session { segment: SEGMENT, node: name(node), reading: new.reading });
+        if on {
+            self.watched.entry(node).or_insert(new);
+        } else {
+            self.watched.remove(&node);
+        }
+        // One that has ended says nothing any more.
+        let reading = self.watched.get(&node).unwrap_or(&new).reading;
+        self.machine.handle(now, Input::Session { segment: SEGMENT, node: name(node), reading });
     }
 
     fn send_copies(&mut self, now: Duration) -> Vec<Frame> {

@@ -16,6 +16,8 @@ use crate::ownership::world::Standing;
 
 /// How long a clean take-over may last: a node or a link died, and the standby is healthy.
 const CLEAN: Duration = Duration::from_millis(300);
+/// How often an address is taken after a fault: there, back, and once more each if two had it.
+const TAKES: usize = 6;
 /// What is beyond the intervals: wires, turns, the length of a pass.
 const SLACK: Duration = Duration::from_millis(500);
 
@@ -36,6 +38,7 @@ struct Account {
     nobody_since: Vec<Option<Duration>>,
     not_moved_since: Vec<Option<Duration>>,
     cache: Option<Mac>,
+    takes: Vec<Duration>,
     cache_bad_since: Option<Duration>,
     wrong_since: Vec<Option<Duration>>,
 }
@@ -92,6 +95,11 @@ impl Check {
             if let Some((what, (lasted, limit))) = found {
                 check.violation.get_or_insert(format!("address {address}: {what} for {lasted:?}, at most {limit:?}"));
             }
+            account.takes.retain(|at| *at > from);
+            if account.takes.len() > TAKES {
+                let takes = &account.takes;
+                check.violation.get_or_insert(format!("address {address} is taken more than {TAKES} times: {takes:?}"));
+            }
         }
         model.check = check;
     }
@@ -110,6 +118,7 @@ impl Check {
 
     /// A node has just taken: not from one that lives and answers, unless it may.
     pub(super) fn take(model: &mut Model, node: usize, address: u8, why: Why) {
+        model.check.addresses[usize::from(address) - 1].takes.push(model.now);
         let warm_at = model.agents[node].as_ref().map_or(Duration::ZERO, |agent| agent.warm_at);
         if model.now < warm_at {
             model.check.violation = Some(format!("{} takes before it is ready", name(node)));
@@ -181,7 +190,10 @@ impl Account {
         let mut found = None;
         for (node, since) in self.nobody_since.iter_mut().enumerate() {
             let alone = !(0..model.setup.nodes).any(|other| {
-                let is_there = other == node || model.both_ways(node, other) || model.both_ways(other, model.client());
+                // Who hears others and is heard to hold cannot be told from one that clients reach.
+                let speaks =
+                    model.hears(node, other) && (0..=model.client()).any(|who| who != other && model.hears(other, who));
+                let is_there = other == node || speaks || model.both_ways(other, model.client());
                 model.answers(other, address) && is_there
             });
             let since = count(since, alone && can_hold(model, node, address), model.now);
@@ -267,7 +279,7 @@ fn can_hold(model: &Model, node: usize, address: u8) -> bool {
     let status = agent.machine.status(key(address)).map(|status| status.holding);
     let excused = match status {
         // One node that hears nobody must not use up the moves of the others.
-        Some(Err(WhyNot::Capped)) => {
+        Some(Err(WhyNot::Doubtful)) => {
             model.faults.iter().any(|fault| !matches!(fault, Fault::Deaf(_))) || model.faults.len() > 1
         }
         Some(Err(WhyNot::ColdStart | WhyNot::LinkQuiet | WhyNot::Stranger)) | None => true,
@@ -284,12 +296,17 @@ fn ought_to_take(model: &Model, node: usize, holder: usize, address: u8) -> bool
     let world = &agent.machine.world;
     let waits = matches!(
         agent.machine.status(key(address)).map(|status| status.holding),
-        Some(Err(WhyNot::HoldDown | WhyNot::Failback | WhyNot::Looking | WhyNot::Asking | WhyNot::Capped))
+        Some(Err(WhyNot::HoldDown
+            | WhyNot::Failback
+            | WhyNot::Looking
+            | WhyNot::Asking
+            | WhyNot::Capped
+            | WhyNot::Doubtful))
     );
     let ranking = &model.rankings[node][usize::from(address) - 1];
     let alive = |other: usize| {
         let number = world.find(name(other)).expect("every node is known");
-        world.standing(SEGMENT, number) == Standing::Alive
+        matches!(world.standing(SEGMENT, number), Standing::Alive | Standing::Deaf)
     };
     let mut above = ranking.iter().take_while(|other| **other != node);
     let willing = model.kernels[holder].reflects(model.now) == Reflect::AdminDown;

@@ -255,17 +255,20 @@ impl Model {
         if !self.kernels[to].on || !self.links[to] {
             return;
         }
+        let at = self.now;
         match frame {
             Frame::Probe { address, from, .. } if self.answers(to, address) => {
                 self.send(to, Frame::Answer { address, mac: mac(name(to)), to: from });
             }
             Frame::Probe { .. } => {}
-            Frame::Answer { address, mac, .. } => self.tell(to, Event::Sighting { address, mac, says: Says::Answer }),
+            Frame::Answer { address, mac, .. } => {
+                self.tell(to, Event::Sighting { address, mac, says: Says::Answer, at })
+            }
             Frame::Claim { address, mac: claimant } => {
                 Check::hear(self, to, address, claimant);
                 let is_node = (0..self.setup.nodes).any(|node| mac(name(node)) == claimant);
                 let yielded = is_node.then(|| self.kernels[to].hear_claim(address)).flatten();
-                self.tell(to, Event::Sighting { address, mac: claimant, says: Says::Claim { yielded } });
+                self.tell(to, Event::Sighting { address, mac: claimant, says: Says::Claim { yielded }, at });
             }
         }
     }
