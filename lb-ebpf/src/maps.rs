@@ -199,7 +199,7 @@ impl Tables for Maps {
     #[inline(always)]
     fn forget_bfd_session(&self, discriminator: [u8; 4]) {
         // An error means that it is gone already.
-        drop(BFD_SESSIONS.remove(discriminator));
+        _ = BFD_SESSIONS.remove(discriminator);
     }
 
     #[inline(always)]

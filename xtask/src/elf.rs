@@ -41,6 +41,12 @@ struct Section<'a> {
     bytes: &'a [u8],
 }
 
+/// The functions that programs call: those that the compiler brings along are there unused.
+pub(crate) fn called(functions: &[Function]) -> impl Iterator<Item = &Function> {
+    let brought = ["memcpy", "memmove", "memset", "memcmp"];
+    functions.iter().filter(move |function| function.section == ".text" && !brought.contains(&function.name.as_str()))
+}
+
 /// Every function with a size, in the order of the symbol table.
 pub(crate) fn functions(elf: &[u8]) -> Result<Vec<Function>, ElfError> {
     // 64 bits, little endian.

@@ -57,6 +57,13 @@ fn a_function_is_counted_in_instructions_and_data_is_not() {
 }
 
 #[test]
+fn a_function_outside_of_programs_is_called_unless_the_compiler_brings_it() {
+    let function = |name: &str, section: &str| Function { name: name.into(), section: section.into(), instructions: 3 };
+    let functions = [function("lb_responder", "xdp.frags"), function("memcpy", ".text"), function("respond", ".text")];
+    assert_eq!(called(&functions).collect::<Vec<_>>(), [&functions[2]]);
+}
+
+#[test]
 fn another_machine_and_another_file_are_refused_by_name() {
     let mut host = object();
     host[18] = 62;
