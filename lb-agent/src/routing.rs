@@ -15,7 +15,7 @@ use std::{collections::BTreeSet, sync::Arc, thread, time::Duration};
 use anyhow::Context;
 use k8s_openapi::api::core::v1::Node;
 use lb_api::node::BgpSession;
-use lb_plan::bgp::{Planner, Problem, Told};
+use lb_plan::bgp::{Planner, Problem, Told, summary};
 use lb_store::Store;
 use tokio::sync::{oneshot, watch};
 
@@ -139,7 +139,7 @@ async fn follow(
         speaker.apply(Arc::new(wanted));
         let problems: Vec<Problem> = plan.problems.iter().cloned().chain(refused).collect();
         report(&mut told, &problems);
-        shown.report(&plan.services, snapshot.node_object.as_ref());
+        shown.report(&plan.services, summary(&snapshot, &problems), snapshot.node_object.as_ref());
         shown.problems.send_if_modified(|shown| {
             let is_news = **shown != problems;
             if is_news {
@@ -155,11 +155,12 @@ async fn follow(
 }
 
 impl Shown {
-    /// What a plan tells peers, if it is another than before.
-    fn report(&self, told: &Arc<Told>, node: Option<&Arc<Node>>) {
+    /// What a plan tells peers and finds wrong, if it is another than before.
+    fn report(&self, told: &Arc<Told>, summary: Option<String>, node: Option<&Arc<Node>>) {
         self.report.send_if_modified(|shown| {
-            let is_news = shown.as_ref().is_none_or(|shown| !Arc::ptr_eq(&shown.told, told));
-            *shown = Some(Report { told: Arc::clone(told), node: node.map(Arc::clone) });
+            let is_same = |shown: &Report| Arc::ptr_eq(&shown.told, told) && shown.summary == summary;
+            let is_news = !shown.as_ref().is_some_and(is_same);
+            *shown = Some(Report { told: Arc::clone(told), summary, node: node.map(Arc::clone) });
             is_news
         });
     }

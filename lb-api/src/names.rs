@@ -53,6 +53,18 @@ pub mod bgp_status {
     pub const SERVICE_NAMESPACE: &str = "metallb.io/service-namespace";
 }
 
+/// Names and labels of a `ConfigurationState`, which are MetalLB's.
+pub mod configuration_state {
+    /// Which component has judged: `controller` or `speaker`.
+    pub const COMPONENT: &str = "metallb.io/component-type";
+    /// The node of a speaker.
+    pub const NODE: &str = "metallb.io/node-name";
+    /// The name of the controller's object.
+    pub const CONTROLLER: &str = "controller";
+    /// What the name of a speaker's object begins with; its node follows.
+    pub const SPEAKER: &str = "speaker-";
+}
+
 /// Annotations on a BGPPeer or a BFDProfile, for what MetalLB's schema has no field.
 pub mod bgp_annotation {
     /// On a BGPPeer, `true`: never connect, only accept. The agent then listens.

@@ -26,6 +26,7 @@ mod secrets;
 mod service;
 mod snapshot;
 mod sources;
+mod state;
 mod statuses;
 mod table;
 
@@ -38,6 +39,7 @@ pub use route::{Attributes, Prefix, Routes};
 pub use secrets::SecretName;
 pub use service::Withheld;
 pub use snapshot::{Deckhouse, SecretContent, Snapshot};
+pub use state::{StateStep, state, summary};
 pub use statuses::{Reporter, StatusStep, Told, statuses};
 
 /// The name of a Service.
@@ -113,7 +115,15 @@ pub struct Problem {
     pub may_pass: bool,
 }
 
+/// Fields whose problems change nothing.
+const SUPERFLUOUS: [&str; 2] = ["spec.disableMP", "spec.passwordSecret.namespace"];
+
 impl Problem {
+    /// Whether the object does all that it was meant to do.
+    pub(crate) fn is_superfluous(&self) -> bool {
+        SUPERFLUOUS.contains(&self.field.as_str())
+    }
+
     /// That something which is referred to is not there.
     pub(crate) fn passing(self) -> Self {
         Self { may_pass: true, ..self }

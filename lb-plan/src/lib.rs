@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod bgp;
+mod configuration_state;
 pub mod controller;
 pub mod election;
 pub mod holders;

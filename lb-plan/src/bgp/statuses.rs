@@ -95,7 +95,7 @@ fn created(reporter: Reporter<'_>, service: &ServiceName, name: String) -> Servi
     object
 }
 
-fn owner(node: &Node) -> Option<OwnerReference> {
+pub(super) fn owner(node: &Node) -> Option<OwnerReference> {
     Some(OwnerReference {
         api_version: "v1".into(),
         kind: "Node".into(),

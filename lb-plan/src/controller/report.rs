@@ -1,11 +1,11 @@
 //! What Herald reports of IPAddressPools: the counters in their status, and a `ConfigurationState` as MetalLB's
-//! controller writes it. Unlike MetalLB's, its times move only when the judgement does.
+//! controller writes it.
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time};
 use lb_api::{
-    ConfigurationState, IPAddressPool,
-    metallb::{ConfigurationResult, ConfigurationStateSpec, ConfigurationStateStatus, IPAddressPoolStatus},
+    IPAddressPool,
+    metallb::IPAddressPoolStatus,
+    names::configuration_state::{COMPONENT, CONTROLLER},
     virtual_ip::Family,
 };
 
@@ -15,9 +15,9 @@ use super::{
     inventory::Inventory,
     problems,
 };
+use crate::configuration_state;
 
-/// The name of the object, and of the one condition in it.
-const STATE: &str = "controller";
+/// The one condition in the ConfigurationState.
 const CONDITION: &str = "poolReconcilerValid";
 
 /// What differs from what should be reported.
@@ -74,27 +74,17 @@ fn state(cluster: &Cluster<'_>, now: Timestamp) -> Option<Step> {
     let namespace = &cluster.snapshot.configuration.namespace;
     let mut listed = cluster.snapshot.configuration_states.iter();
     let existing = listed.find(|state| {
-        state.metadata.name.as_deref() == Some(STATE) && state.metadata.namespace.as_ref() == Some(namespace)
+        state.metadata.name.as_deref() == Some(CONTROLLER) && state.metadata.namespace.as_ref() == Some(namespace)
     });
     if !cluster.pools.iter().any(is_metallbs) {
         return None;
     }
-    let summary = summary(cluster);
     let Some(existing) = existing else {
-        let labels = [("metallb.io/component-type".to_owned(), "controller".to_owned())].into();
-        let metadata = ObjectMeta {
-            name: Some(STATE.into()),
-            namespace: Some(namespace.clone()),
-            labels: Some(labels),
-            ..ObjectMeta::default()
-        };
-        let made = ConfigurationState { metadata, spec: ConfigurationStateSpec {}, status: None };
+        let made = configuration_state::new(namespace, CONTROLLER, &[(COMPONENT, "controller")]);
         return Some(Step { action: Action::CreateState(Box::new(made)), why: Why::Status });
     };
-    let status = judgement(existing.status.as_ref(), &summary, now);
-    let wanted = ConfigurationState { status: Some(status), ..ConfigurationState::clone(existing) };
-    let differs = wanted.status != existing.status;
-    differs.then(|| Step { action: Action::WriteState(Box::new(wanted)), why: Why::Status })
+    let wanted = configuration_state::judged(existing, CONDITION, &summary(cluster), now)?;
+    Some(Step { action: Action::WriteState(Box::new(wanted)), why: Why::Status })
 }
 
 fn is_metallbs(pool: &Pool<'_>) -> bool {
@@ -108,25 +98,4 @@ fn summary(cluster: &Cluster<'_>) -> String {
         Some(format!("{}: {problem}", pool.title()))
     });
     lines.collect::<Vec<_>>().join("\n")
-}
-
-fn judgement(before: Option<&ConfigurationStateStatus>, summary: &str, now: Timestamp) -> ConfigurationStateStatus {
-    let valid = summary.is_empty();
-    let status = if valid { "True" } else { "False" };
-    let conditions = before.map(|before| before.conditions.clone()).unwrap_or_default();
-    let previous = conditions.iter().find(|condition| condition.type_ == CONDITION && condition.status == status);
-    let condition = Condition {
-        type_: CONDITION.into(),
-        status: status.into(),
-        reason: if valid { "Reconciled" } else { "ConfigurationError" }.into(),
-        message: summary.to_owned(),
-        last_transition_time: previous.map_or(Time(now), |previous| previous.last_transition_time.clone()),
-        observed_generation: None,
-    };
-    let others = conditions.into_iter().filter(|condition| condition.type_ != CONDITION);
-    ConfigurationStateStatus {
-        result: Some(if valid { ConfigurationResult::Valid } else { ConfigurationResult::Invalid }),
-        error_summary: summary.to_owned(),
-        conditions: std::iter::once(condition).chain(others).collect(),
-    }
 }

@@ -7,6 +7,7 @@
 //! and ports, and everything of a cluster goes with its lab, on a panic too.
 
 mod access;
+mod agents;
 mod cluster;
 mod credentials;
 pub mod init;

@@ -8,9 +8,6 @@ use std::collections::BTreeSet;
 use super::{Change, Snapshot, Subject, Verdict};
 use crate::bgp::{self, Problem};
 
-/// Fields whose problems change nothing.
-const SUPERFLUOUS: [&str; 2] = ["spec.disableMP", "spec.passwordSecret.namespace"];
-
 impl Subject {
     pub(super) const fn is_of_bgp(&self) -> bool {
         match self {
@@ -46,7 +43,7 @@ pub(super) fn judge(before: &Snapshot, after: &Snapshot, change: &Change, verdic
             false => format!("{} `{}`: {}: {}", problem.kind, problem.name, problem.field, problem.message),
         };
         let is_put = matches!(change, Change::Put(_));
-        let is_wrong = !problem.may_pass && !SUPERFLUOUS.contains(&problem.field.as_str());
+        let is_wrong = !problem.may_pass && !problem.is_superfluous();
         match subject.is_of_bgp() && is_put && is_wrong {
             true => verdict.refused.push(text),
             false => verdict.warnings.push(text),

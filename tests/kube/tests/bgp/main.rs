@@ -44,6 +44,7 @@ fn a_peer_with_a_password_is_told_routes_by_agents_that_may_read_that_secret_onl
     assert!(!may(&["get", "secret/routers", controller]), "the controller reads no password");
 
     statuses_say_who_is_told(&site)?;
+    states_say_what_a_node_cannot_use(&site)?;
 
     // Another password is used as soon as the Secret has it.
     site.password(WRONG)?;
@@ -105,5 +106,31 @@ fn statuses_say_who_is_told(site: &Site) -> anyhow::Result<()> {
     site.wait_for_statuses(&[("node-1", &["router"]), ("node-2", &["router"])])?;
     site.wait_for_routes(&site.own())?;
     assert_eq!(site.allowed()?, ["routers"], "{ROLE} and {V4}");
+    Ok(())
+}
+
+/// What only a node can know: the controller reads no Secret.
+fn states_say_what_a_node_cannot_use(site: &Site) -> anyhow::Result<()> {
+    let kubectl = site.cluster.kubectl();
+    site.wait_for_states("Valid", "")?;
+    kubectl.apply(site::UNUSABLE)?;
+    site.wait_for_states(
+        "Invalid",
+        "BGPPeer `third`: spec.passwordSecret.name: Secret `metallb-system/plain`: secret type mismatch: it is of type `Opaque`",
+    )?;
+    site.wait_for_routes(&site.own())?;
+    kubectl.run(&["delete", "bgppeer", "third", "--namespace", "metallb-system"])?;
+    site.wait_for_states("Valid", "")?;
+    // Deleted by hand, it comes back.
+    kubectl.run(&["delete", "configurationstate", "speaker-node-1", "--namespace", "metallb-system"])?;
+    site.wait_for_states("Valid", "")?;
+
+    let token = site.cluster.agent_token("node-1")?;
+    let path =
+        |node: &str| format!("metallb.io/v1beta1/namespaces/metallb-system/configurationstates/speaker-{node}/status");
+    site.cluster.patch_as(&token, &path("node-1"), r#"{"status": {"errorSummary": ""}}"#)?;
+    let forged = site.cluster.patch_as(&token, &path("node-2"), r#"{"status": {"result": "Invalid"}}"#);
+    let said = forged.expect_err("it is another node's").to_string();
+    ensure!(said.contains("may write the ConfigurationState of its own node's speaker only"), "{said}");
     Ok(())
 }

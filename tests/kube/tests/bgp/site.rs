@@ -87,6 +87,23 @@ pub(crate) fn peer(name: &str, address: &str, more: &str) -> String {
     )
 }
 
+/// A peer whose Secret is not what a password comes in.
+pub(crate) const UNUSABLE: &str = "
+apiVersion: v1
+kind: Secret
+metadata: { name: plain, namespace: metallb-system }
+stringData: { password: nobody-reads-it }
+---
+apiVersion: metallb.io/v1beta2
+kind: BGPPeer
+metadata: { name: third, namespace: metallb-system }
+spec:
+  myASN: 64512
+  peerASN: 64513
+  peerAddress: 192.0.2.99
+  passwordSecret: { name: plain }
+";
+
 pub(crate) fn needs() -> Vec<Need> {
     [programs::needs(), install::needs()].concat()
 }
@@ -163,6 +180,24 @@ impl Site {
             let found: BTreeMap<String, Value> =
                 all.iter().map(|one| (node(one), one["status"]["peers"].clone())).collect();
             ensure!(found == wanted && all.len() == wanted.len(), "{all:?}");
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    /// Waits until the ConfigurationState of each node's speaker says this.
+    pub(crate) fn wait_for_states(&self, result: &str, summary: &str) -> anyhow::Result<()> {
+        wait::for_ok(LIMIT, format!("the speakers' states to be {result}"), || {
+            let speakers = "--selector=metallb.io/component-type=speaker";
+            let all = self.cluster.kubectl().json(&["get", "configurationstates", "--all-namespaces", speakers])?;
+            let all = all["items"].as_array().cloned().unwrap_or_default();
+            let says = |one: &Value| {
+                let status = &one["status"];
+                let text = status["errorSummary"].as_str().unwrap_or_default();
+                status["result"] == result && text.starts_with(summary) && text.is_empty() == summary.is_empty()
+            };
+            let names: Vec<&str> = all.iter().filter_map(|one| one["metadata"]["name"].as_str()).collect();
+            ensure!(names == ["speaker-node-1", "speaker-node-2"] && all.iter().all(says), "{all:?}");
             Ok(())
         })?;
         Ok(())

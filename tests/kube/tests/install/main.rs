@@ -206,7 +206,7 @@ fn an_agents_token_is_good_for_its_own_node_only() -> anyhow::Result<()> {
         found.map(|(address, _)| name_of(*address)).with_context(|| format!("{node} holds nothing: {holders:?}"))
     };
     let (own, others) = (held_by("node-1")?, held_by("node-2")?);
-    let token = site.agent_token("node-1")?;
+    let token = site.cluster.agent_token("node-1")?;
     let refused = |token: &str, path: &str, patch: &str, words: &str| -> anyhow::Result<()> {
         let said = site.patch_as(token, path, patch).expect_err("it is not its to write").to_string();
         ensure!(said.contains(words), "{path} {patch}: {said}");

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     net::IpAddr,
     time::Duration,
 };
@@ -13,10 +12,7 @@ use lb_tests::{
     lab::{INTERFACE, Shape},
     wait,
 };
-use lb_tests_kube::{
-    Cluster, ClusterShape, ProxyMode, install,
-    plane::{ADDRESS, PORT},
-};
+use lb_tests_kube::{Cluster, ClusterShape, ProxyMode, install};
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
@@ -90,32 +86,13 @@ impl Site {
         Ok(pods.iter().filter_map(|pod| Some(pod["spec"]["nodeName"].as_str()?.to_owned())).collect())
     }
 
-    /// The Pod of the agent on a node that is not being deleted.
-    fn agent(&self, node: &str) -> anyhow::Result<serde_json::Value> {
-        let on = format!("spec.nodeName={node}");
-        let of = "app.kubernetes.io/name=herald-agent";
-        let get = ["--namespace", install::NAMESPACE, "get", "pods", "--selector", of, "--field-selector", &on];
-        let pods = self.cluster.kubectl().json(&get)?;
-        let pods = pods["items"].as_array().context("a list of Pods")?;
-        let alive = pods.iter().find(|pod| pod["metadata"]["deletionTimestamp"].is_null());
-        alive.cloned().with_context(|| format!("no agent on {node}"))
-    }
-
-    /// The name of that Pod.
+    /// The name of the agent's Pod on a node.
     pub(crate) fn agent_of(&self, node: &str) -> anyhow::Result<String> {
-        Ok(self.agent(node)?["metadata"]["name"].as_str().context("a Pod has a name")?.to_owned())
+        Ok(self.cluster.agent(node)?["metadata"]["name"].as_str().context("a Pod has a name")?.to_owned())
     }
 
     pub(crate) fn agent_log(&self, pod: &str) -> anyhow::Result<String> {
         self.cluster.pod_log(install::NAMESPACE, pod, "agent")
-    }
-
-    /// The token that the agent of a node has, taken out of its container.
-    pub(crate) fn agent_token(&self, node: &str) -> anyhow::Result<String> {
-        let uid = self.agent(node)?["metadata"]["uid"].as_str().context("a Pod has a uid")?.to_owned();
-        let pid = self.cluster.container_pid(node, &uid, "agent")?;
-        let file = format!("/proc/{pid}/root/var/run/secrets/kubernetes.io/serviceaccount/token");
-        fs::read_to_string(&file).with_context(|| format!("read {file}"))
     }
 
     /// What a browser makes of the page behind an address, in the client's namespace.
@@ -131,17 +108,7 @@ impl Site {
 
     /// Merges a patch into an object of Herald's group as whoever has the token; an error is the API server's message.
     pub(crate) fn patch_as(&self, token: &str, path: &str, patch: &str) -> anyhow::Result<()> {
-        let mut curl = self.cluster.lab().control.command("curl");
-        curl.args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "20", "--request", "PATCH"]);
-        curl.arg("--cacert").arg(self.cluster.plane().ca()).args(["--data", patch]);
-        curl.args(["--header", "Content-Type: application/merge-patch+json"]);
-        curl.args(["--header", &format!("Authorization: Bearer {token}")]);
-        curl.arg(format!("https://{ADDRESS}:{PORT}/apis/lb.herald.dev/v1alpha1/{path}"));
-        let output = curl.output().context("start curl")?;
-        ensure!(output.status.success(), "{path}: {}", String::from_utf8_lossy(&output.stderr).trim());
-        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).context("the answer is no JSON")?;
-        ensure!(answer["kind"] != "Status", "{}", answer["message"].as_str().unwrap_or_default());
-        Ok(())
+        self.cluster.patch_as(token, &format!("lb.herald.dev/v1alpha1/{path}"), patch)
     }
 
     /// Whether a node's interface has an XDP program.
