@@ -14,7 +14,10 @@ use std::{
 
 use k8s_openapi::api::core::v1::Service;
 
-use crate::{names::annotation, validate::Problem};
+use crate::{
+    names::annotation,
+    validate::{Problem, unread},
+};
 
 mod metallb;
 
@@ -77,6 +80,7 @@ pub fn read(annotations: &BTreeMap<String, String>) -> Request {
     let mut problems = Vec::new();
     let count = count(annotations, &mut problems);
     let (ipv4, ipv6) = addresses(annotations, &mut problems);
+    problems.extend(unread("Service", Some(annotations), &[annotation::IP_COUNT]));
     Request {
         count,
         class: text(annotations, annotation::DECKHOUSE_CLASS),

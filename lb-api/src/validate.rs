@@ -21,6 +21,7 @@ mod metallb;
 mod names;
 mod pool;
 mod service;
+mod unread;
 
 pub use bgp::{
     AdvertisementSettings, CommunityText, CommunityValue, bfd_profile, bfd_settings, bgp_advertisement,
@@ -31,6 +32,8 @@ pub use metallb::{address_pool, address_pool_ranges, l2_advertisement, overlap, 
 pub use names::{is_label, is_subdomain};
 pub use pool::{AddressRange, RangeError, parse_entry};
 pub use service::service;
+pub use unread::UNREAD;
+pub(crate) use unread::unread;
 
 /// One thing that is wrong with an object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

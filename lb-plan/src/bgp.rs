@@ -14,6 +14,8 @@ use std::{
     sync::Arc,
 };
 
+use lb_api::validate::UNREAD;
+
 mod configuration;
 mod grants;
 mod listed;
@@ -121,7 +123,7 @@ const SUPERFLUOUS: [&str; 2] = ["spec.disableMP", "spec.passwordSecret.namespace
 impl Problem {
     /// Whether the object does all that it was meant to do.
     pub(crate) fn is_superfluous(&self) -> bool {
-        SUPERFLUOUS.contains(&self.field.as_str())
+        SUPERFLUOUS.contains(&self.field.as_str()) || self.message.starts_with(UNREAD)
     }
 
     /// That something which is referred to is not there.

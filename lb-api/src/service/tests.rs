@@ -34,6 +34,52 @@ fn counts_are_read_as_deckhouse_reads_them() {
 }
 
 #[test]
+fn an_annotation_of_heralds_that_nobody_reads_is_told() {
+    let told = |name: &str| of(&[(name, "3")]).problems.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(
+        told("lb.herald.dev/ip-cuont"),
+        [
+            "metadata.annotations[lb.herald.dev/ip-cuont]: is not read on a Service: write lb.herald.dev/ip-count, or leave it out"
+        ]
+    );
+    assert!(told("lb.herald.devices/x").is_empty() && told(annotation::IP_COUNT).is_empty());
+}
+
+/// Deckhouse takes each of these for 1, or drops it, in silence (deckhouse.md section 15).
+#[test]
+fn each_bad_wish_is_one_message() {
+    let count = "is not a count: write a whole number of at least 1, or `auto`; 1 is used";
+    for (name, value, message) in [
+        (annotation::IP_COUNT, "x", format!("`x` {count}")),
+        (annotation::DECKHOUSE_IP_COUNT, "0", format!("`0` {count}")),
+        (annotation::DECKHOUSE_IP_COUNT, "-2", format!("`-2` {count}")),
+        (
+            annotation::DECKHOUSE_IPS,
+            "192.0.2.1,,192.0.2.2",
+            "an entry is empty: separate addresses by one comma".into(),
+        ),
+        (
+            annotation::DECKHOUSE_IPS,
+            "192.0.2.300",
+            "`192.0.2.300` is not an IP address: write addresses separated by commas".into(),
+        ),
+        (
+            annotation::DECKHOUSE_IPS,
+            "192.0.2.1 192.0.2.2",
+            "`192.0.2.1 192.0.2.2` is not an IP address: write addresses separated by commas".into(),
+        ),
+        (
+            annotation::DECKHOUSE_IPS,
+            "192.0.2.1,::ffff:192.0.2.1",
+            "192.0.2.1 is asked for twice: each address can be given once".into(),
+        ),
+    ] {
+        let told: Vec<String> = of(&[(name, value)]).problems.iter().map(ToString::to_string).collect();
+        assert_eq!(told, [format!("metadata.annotations[{name}]: {message}")], "{value}");
+    }
+}
+
+#[test]
 fn heralds_own_count_wins_even_when_it_is_bad() {
     let both = |own| of(&[(annotation::DECKHOUSE_IP_COUNT, "3"), (annotation::IP_COUNT, own)]);
     assert_eq!(both("auto").count, Count::Auto);

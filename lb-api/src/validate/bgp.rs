@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Problem;
+use super::{Problem, unread};
 
 mod advertisement;
 mod community;

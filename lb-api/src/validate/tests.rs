@@ -1,5 +1,7 @@
 //! Unit and property tests of the rules.
 
+mod messages;
+
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use k8s_openapi::{

@@ -1,6 +1,6 @@
 //! A BGPAdvertisement: lengths, LOCAL_PREF, communities, and lists in which each name stands once.
 
-use super::{CommunityValue, Findings, Problem, duplicates, parse_community};
+use super::{CommunityValue, Findings, Problem, duplicates, parse_community, unread};
 use crate::{metallb::BGPAdvertisement, selector};
 
 /// What an advertisement says of routes.
@@ -54,6 +54,7 @@ pub fn bgp_advertisement_settings(object: &BGPAdvertisement) -> (Option<Advertis
             every Service in it, so leave out serviceSelectors, or aggregationLength and aggregationLengthV6";
         found.wrong("spec.serviceSelectors", message);
     }
+    found.problems.extend(unread("BGPAdvertisement", object.metadata.annotations.as_ref(), &[]));
     found.finish(Some(AdvertisementSettings { length_v4, length_v6, local_pref, communities }))
 }
 

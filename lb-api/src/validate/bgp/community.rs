@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::{metallb::Community, validate::Problem};
+use super::{Problem, unread};
+use crate::metallb::Community;
 
 /// A community.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +29,7 @@ pub fn community(object: &Community) -> Vec<Problem> {
             problems.push(Problem::new(at("value"), message));
         }
     }
+    problems.extend(unread("Community", object.metadata.annotations.as_ref(), &[]));
     problems
 }
 

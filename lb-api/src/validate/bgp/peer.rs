@@ -7,7 +7,7 @@ use std::{
 
 use k8s_openapi::api::core::v1::SecretReference;
 
-use super::{Findings, Problem, number};
+use super::{Findings, Problem, number, unread};
 use crate::{
     bgp::{Families, Hops, PORT, Password, PeerAs, PeerSettings, Remote, Signing},
     metallb::{BGPPeer, BGPPeerSpec},
@@ -43,6 +43,8 @@ pub fn bgp_peer_settings(object: &BGPPeer) -> (Option<PeerSettings>, Vec<Problem
     }
     found.problems.extend(selector::problems("spec.nodeSelectors", &spec.node_selectors));
     superfluous(&mut found, spec);
+    let known = [bgp_annotation::PASSIVE, bgp_annotation::TCP_AO_KEY_ID, bgp_annotation::TTL_SECURITY];
+    found.problems.extend(unread("BGPPeer", object.metadata.annotations.as_ref(), &known));
     found.finish(settings)
 }
 

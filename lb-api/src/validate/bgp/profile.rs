@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Findings, Problem, number};
+use super::{Findings, Problem, number, unread};
 use crate::{
     bgp::{BfdKey, BfdMethod, BfdSettings},
     metallb::{BFDProfile, BFDProfileSpec},
@@ -27,6 +27,8 @@ pub fn bfd_profile(object: &BFDProfile) -> Vec<Problem> {
 pub fn bfd_settings(object: &BFDProfile) -> (Option<BfdSettings>, Vec<Problem>) {
     let mut found = Findings::default();
     let settings = read(&mut found, &object.spec, object.metadata.annotations.as_ref());
+    let known = [bgp_annotation::BFD_AUTHENTICATION, bgp_annotation::BFD_KEY_ID, bgp_annotation::BFD_SECRET];
+    found.problems.extend(unread("BFDProfile", object.metadata.annotations.as_ref(), &known));
     found.finish(Some(settings))
 }
 

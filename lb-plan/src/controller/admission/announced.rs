@@ -184,6 +184,10 @@ mod tests {
         };
         warned(&snapshot, &put_advertisement("all", peers), "spec.peers[0]: there is no BGPPeer `later`");
         warned(&snapshot, &put_peer("tor", |spec| spec.disable_mp = true), "spec.disableMP: is deprecated");
+        let mut strange = peer("tor", |_| {});
+        strange.metadata.annotations = Some([("lb.herald.dev/bgp-pasive".to_owned(), "true".to_owned())].into());
+        let field = "metadata.annotations[lb.herald.dev/bgp-pasive]: is not read on a BGPPeer";
+        warned(&snapshot, &Change::Put(Subject::Peer(Box::new(strange))), field);
     }
 
     #[test]
