@@ -303,6 +303,34 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_a_name_is_told_with_what_can() {
+        let told = |problem: Option<Problem>| problem.map(|problem| problem.to_string()).unwrap_or_default();
+        let (service, vip) = (Kind::of::<Service>(), Kind::of::<VirtualIP>());
+        for (kind, key, message) in [
+            (&vip, Key::cluster_scoped(""), "metadata.name: is missing: every object needs a name"),
+            (
+                &vip,
+                Key::cluster_scoped("192.0.2.1/32"),
+                "metadata.name: `192.0.2.1/32` is not a name: write lower-case letters, digits and `-`",
+            ),
+            (
+                &service,
+                Key::new("default", "web.page"),
+                "metadata.name: `web.page` is not a name: write lower-case letters, digits and `-`",
+            ),
+            (
+                &service,
+                Key::new("Default", "web"),
+                "metadata.namespace: `Default` is not a namespace: write lower-case letters, digits and `-`",
+            ),
+            (&service, Key::new("default", "web"), ""),
+            (&vip, Key::cluster_scoped("192.0.2.1"), ""),
+        ] {
+            assert_eq!(told(kind.name_problem(&key)), message, "{key}");
+        }
+    }
+
+    #[test]
     fn of_roles_only_those_of_herald_are_followed() {
         assert_eq!(selector::<Role>(), Some(format!("metadata.name={}", lb_api::names::BGP_SECRETS).as_str()));
         assert_eq!((selector::<RoleBinding>(), selector::<Service>()), (selector::<Role>(), None));
