@@ -3,6 +3,7 @@
 use super::*;
 
 mod bgp;
+mod chart;
 mod compatibility;
 
 fn walk(schema: &Value, seen: &mut impl FnMut(&Value)) {
