@@ -40,7 +40,10 @@ pub enum OpenError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// Changes cannot be followed.
-    #[error("watch the manifest directory {path}")]
+    #[error(
+        "watch the manifest directory {path}: each process takes one inotify instance; if too many files are open, raise \
+         fs.inotify.max_user_instances"
+    )]
     Watch {
         /// The directory.
         path: PathBuf,
