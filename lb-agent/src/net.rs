@@ -5,6 +5,7 @@
 
 pub(crate) mod addresses;
 pub(crate) mod datagram;
+pub(crate) mod device;
 pub(crate) mod events;
 pub(crate) mod links;
 pub(crate) mod poll;

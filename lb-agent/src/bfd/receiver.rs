@@ -9,7 +9,10 @@ use std::{
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{Path, Port, describe};
-use crate::net::datagram::{self, Datagram};
+use crate::net::{
+    datagram::{self, Datagram},
+    device,
+};
 
 /// A flood is taken in portions, so that timers come to their turn.
 const PORTION: usize = 64;
@@ -46,7 +49,7 @@ impl Receiver {
             if !place.is_ipv4 {
                 socket.set_only_v6(true)?;
             }
-            socket.bind_device(place.device.as_deref().map(str::as_bytes))?;
+            device::bind(&socket, place.device.as_deref())?;
             datagram::ask(&socket, any)?;
             socket.bind(&address.into())?;
             Ok(socket)

@@ -11,6 +11,7 @@ use nix::net::if_::if_nametoindex;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{Path, Port, describe};
+use crate::net::device;
 
 /// RFC 5881 §4: the source port, the same for all packets of a session.
 const PORTS: RangeInclusive<u16> = 49_152..=65_535;
@@ -39,7 +40,7 @@ impl Sender {
         let to = scoped(path.peer, Port::of(path).number(), path.device.as_deref())?;
         let socket = Socket::new(Domain::for_address(to), Type::DGRAM, Some(Protocol::UDP))?;
         socket.set_nonblocking(true)?;
-        socket.bind_device(path.device.as_deref().map(str::as_bytes))?;
+        device::bind(&socket, path.device.as_deref())?;
         if to.is_ipv4() {
             socket.set_ttl_v4(TTL.into())?;
             socket.set_tos_v4(NETWORK_CONTROL)?;

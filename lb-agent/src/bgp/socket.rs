@@ -17,6 +17,7 @@ use super::{
     endpoint::{Authentication, Endpoint, Hops},
     option,
 };
+use crate::net::device;
 
 /// CS6, network control (RFC 4594 §3.1), in the place of the DSCP.
 const NETWORK_CONTROL: u32 = 48 << 2;
@@ -97,7 +98,7 @@ pub(super) fn listen(family: IpAddr, port: u16, device: Option<&str>) -> Result<
 /// The address that the kernel would reach `peer` from. Sends nothing.
 pub(super) fn route_to(peer: SocketAddr, device: Option<&str>) -> io::Result<IpAddr> {
     let socket = Socket::new(Domain::for_address(peer), Type::DGRAM, Some(Protocol::UDP))?;
-    socket.bind_device(device.map(str::as_bytes))?;
+    device::bind(&socket, device)?;
     socket.connect(&peer.into())?;
     let local = socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("no IP address"))?;
     Ok(local.ip())
@@ -120,8 +121,8 @@ fn new(family: SocketAddr, device: Option<&str>) -> Result<Socket, SocketError> 
     if family.is_ipv6() {
         set("keep IPv4 off an IPv6 socket", socket.set_only_v6(true))?;
     }
-    if let Some(device) = device {
-        set(&format!("bind the socket to {device}"), socket.bind_device(Some(device.as_bytes())))?;
+    if let Some(name) = device {
+        set(&format!("bind the socket to {name}"), device::bind(&socket, device))?;
     }
     Ok(socket)
 }

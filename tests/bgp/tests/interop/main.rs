@@ -3,6 +3,7 @@
 mod bad_peers;
 mod bfd;
 mod bird;
+mod device;
 mod gobgp;
 mod hops;
 mod listening;
