@@ -64,8 +64,7 @@ impl Scene {
             return Ok(None);
         }
         let &Setting { nodes, clients, bfd_millis, .. } = setting;
-        let mut lab = Lab::new(Shape { nodes, clients, routers: 1, snooping: false })?;
-        lab.attach_pass()?;
+        let lab = Lab::new(Shape { nodes, clients, routers: 1, snooping: false })?;
         let manifests = Manifests::new(lab.dir().join("manifests"))?;
         let profile = format!("spec: {{receiveInterval: {bfd_millis}, transmitInterval: {bfd_millis}}}");
         for (file, text) in [

@@ -23,9 +23,10 @@ const CONTROL_PLANE_INDEPENDENT: u8 = 0x08;
 /// A scene whose session is up and promised to outlast the agent.
 fn stood_in_for(lease: &'static str) -> anyhow::Result<Option<Scene>> {
     let agents = AgentOptions { lease, ..AgentOptions::default() };
-    let Some(scene) = Scene::start(&Setting { bfd_millis: 50, agents, ..Setting::of(1) })? else {
+    let Some(mut scene) = Scene::start(&Setting { bfd_millis: 50, agents, ..Setting::of(1) })? else {
         return Ok(None);
     };
+    scene.lab.attach_pass()?;
     // Where it cannot be moved, a busy machine may trouble it as much as us.
     scene.frr.as_on_a_router()?;
     wait::until(LIMIT, "the route", || scene.next_hops(V4).is_ok_and(|hops| hops == scene.own_v4()))?;
