@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use self::{
     fault::Fault,
-    search::{Plan, Seen, exhaust, wander},
+    search::{Plan, Seen, exhaust, follow, wander},
     segment::Setup,
 };
 use super::{Conflict, ms};
@@ -172,4 +172,20 @@ fn deaf_node_that_goes_on_announcing_takes_the_address_from_who_could_answer() {
     let plan = Plan { moments: vec![ms(2_000)], faults: vec![Fault::Deaf(1)], most: 1, tail: ms(10_000) };
     let violation = fails_without(Rule::Hush, setup(2, &[&[0, 1]]), &plan);
     assert!(violation.contains("nobody answers"), "{violation}");
+}
+
+/// Two held it, of which the first to be heard dies: the next in line has not heard of the other, which is below it, and
+/// takes. That is no take from one that lives: it could have had it from there at any time.
+#[test]
+fn who_takes_from_the_dead_may_find_one_below_that_holds_it_too() {
+    let rankings: [&[usize]; 3] = [&[0, 1, 2, 3], &[3, 1, 0, 2], &[2, 3]];
+    let faults = [
+        (2_426, Fault::Stale(0)),
+        (3_127, Fault::Apart(1, 2)),
+        (3_659, Fault::Stale(3)),
+        (4_199, Fault::Mute(3)),
+        (4_405, Fault::Process(1)),
+        (4_421, Fault::Power(3)),
+    ];
+    report("4 nodes", &follow(&setup(4, &rankings), &faults.map(|(at, fault)| (ms(at), fault)), ms(8_000)));
 }

@@ -130,11 +130,14 @@ impl Check {
             !model.cut.contains(&(from, to)) && (model.now >= until || model.now < lost_from + ms(190))
         };
         let forced = matches!(why, Why::Silent | Why::NobodyAnswered | Why::NobodyAbove | Why::FirstRanked);
+        // What is below it it may take at any time (rule 3), whatever made it do so now.
+        let ranking = model.rankings[node].get(usize::from(address) - 1).cloned().unwrap_or_default();
+        let above = |other: usize| ranking.iter().take_while(|ranked| **ranked != node).any(|ranked| *ranked == other);
         let since = |other: usize| model.check.addresses[usize::from(address) - 1].answers_since[other];
         let victim = (0..model.setup.nodes).find(|other| {
             let steady = since(*other).is_some_and(|since| model.now > since + ms(50));
             let willing = model.kernels[*other].reflects(model.now) == Reflect::AdminDown;
-            *other != node
+            above(*other)
                 && steady
                 && !willing
                 && model.answers(*other, address)

@@ -109,6 +109,21 @@ pub(super) fn wander(setup: &Setup, plan: &Plan, seed: u64, count: u64) -> Seen 
     seen
 }
 
+/// One history.
+pub(super) fn follow(setup: &Setup, faults: &[(Duration, Fault)], tail: Duration) -> Seen {
+    let mut seen = Seen::default();
+    let mut model = Model::new(setup.clone());
+    for (at, fault) in faults {
+        model.run(begin() + *at);
+        model.strike(*fault);
+    }
+    model.run(model.now + tail);
+    seen.histories = 1;
+    seen.checked = model.steps;
+    seen.note(&model);
+    seen
+}
+
 fn begin() -> Duration {
     Duration::from_secs(10)
 }
