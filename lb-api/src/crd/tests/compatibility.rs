@@ -104,7 +104,9 @@ fn tests_below(folder: &Path, found: &mut BTreeSet<String>) {
 #[test]
 fn every_test_that_the_table_names_exists() {
     let mut tests = BTreeSet::new();
-    for folder in ["lb-api/src", "lb-plan/src", "lb-controller/src", "lb-controller/tests"] {
+    let crates = ["lb-api/src", "lb-plan/src", "lb-controller/src", "lb-controller/tests"];
+    let suites = ["tests/tests", "tests/bgp/tests", "tests/kube/tests"];
+    for folder in crates.into_iter().chain(suites) {
         tests_below(&Path::new(ROOT).join(folder), &mut tests);
     }
     let table = table();
