@@ -73,6 +73,6 @@ fn tcp_ao_is_refused_with_its_reason_and_an_address_of_the_other_family_too() ->
     speaker.wait_reason("ao", "use a password (TCP MD5)")?;
     speaker.wait_reason("mixed", "are of different families")?;
     speaker.wait_reason("absent", "use the source address 192.0.2.99: Cannot assign requested address")?;
-    speaker.wait_reason("nowhere", "bind the socket to nowhere0: No such device")?;
+    speaker.wait_reason("nowhere", "bind the socket to nowhere0: this node has no VRF or interface nowhere0")?;
     Ok(())
 }
