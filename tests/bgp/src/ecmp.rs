@@ -43,7 +43,7 @@ pub struct Ecmp {
 pub struct Drained {
     /// New connections during all of it.
     pub attempts: usize,
-    /// Of these the failed ones: they could not be made, or were begun when the router had changed its ways already.
+    /// Of these the failed ones that were not in flight: they could not be made, or had nothing to do with the change.
     pub failed: Vec<Failure>,
     /// Of these those that were in flight when the router changed its ways, and were cut by it: made by way of one node,
     /// gone on by way of another.
@@ -94,6 +94,7 @@ impl Ecmp {
         let number = u8::try_from(node + 1)?;
         let traffic = self.traffic()?;
         let open = Waiting::open(self.scene.lab.client(), address(), OPEN)?;
+        let told = Instant::now();
         self.scene.manifests.write("nodes.yaml", &scene::nodes(NODES, &[number]))?;
         self.wait_for_hops(&others).context("the router prefers those that are not drained")?;
         let heard = Instant::now();
@@ -107,10 +108,12 @@ impl Ecmp {
         wait::observe(MARGIN);
         let after = answered(&traffic.since(heard));
         let attempts = traffic.finish()?;
-        let is_new =
-            |attempt: &&Attempt| attempt.began >= heard || matches!(attempt.answer, Err(Failure::NotConnected(_)));
-        let (new, in_flight): (Vec<&Attempt>, Vec<&Attempt>) = failures(&attempts).into_iter().partition(is_new);
-        let failed = new.into_iter().filter_map(|attempt| attempt.answer.clone().err()).collect();
+        let was_in_flight = |attempt: &&Attempt| {
+            attempt.began < heard && attempt.ended >= told && matches!(attempt.answer, Err(Failure::Cut(_)))
+        };
+        let (in_flight, failed): (Vec<&Attempt>, Vec<&Attempt>) =
+            failures(&attempts).into_iter().partition(was_in_flight);
+        let failed = failed.into_iter().filter_map(|attempt| attempt.answer.clone().err()).collect();
         Ok(Drained { attempts: attempts.len(), failed, in_flight: in_flight.len(), open: OPEN, kept, after })
     }
 
